@@ -1,0 +1,80 @@
+"""Every error that corpusmill raises on purpose.
+
+CorpusmillError                 exit code 1: the work failed
+├── UserError                   exit code 2: what the user gave is wrong; the message is one line
+│   ├── ConfigError             an unknown key, a value out of bounds, settings that contradict each other
+│   ├── InputError              an input that is missing or cannot be opened
+│   └── OutputError             a place that cannot be written
+├── ContractError               stored data breaks its contract; the message names the file
+│   ├── ManifestError
+│   ├── ShardError
+│   └── CheckpointError
+└── StageError                  a stage could not finish
+    └── LeaseError              another live run holds the same unit of work
+
+Catch `CorpusmillError` to catch all of them. Messages say what was given, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "ContractError",
+    "CorpusmillError",
+    "InputError",
+    "LeaseError",
+    "ManifestError",
+    "OutputError",
+    "ShardError",
+    "StageError",
+    "UserError",
+]
+
+
+class CorpusmillError(Exception):
+    """Base of all errors of this project."""
+
+    exit_code = 1
+
+
+class UserError(CorpusmillError):
+    """What the user gave is wrong; the message is one line that says what to do."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A config key or value is wrong."""
+
+
+class InputError(UserError):
+    """An input is missing or cannot be opened."""
+
+
+class OutputError(UserError):
+    """An output place cannot be written."""
+
+
+class ContractError(CorpusmillError):
+    """Stored data breaks its contract."""
+
+
+class ManifestError(ContractError):
+    """A manifest is unreadable or of an unknown version."""
+
+
+class ShardError(ContractError):
+    """A token shard or its index is damaged or does not fit its manifest."""
+
+
+class CheckpointError(ContractError):
+    """A checkpoint is incomplete, damaged or does not fit the model."""
+
+
+class StageError(CorpusmillError):
+    """A stage could not finish."""
+
+
+class LeaseError(StageError):
+    """Another live run holds the same unit of work."""

@@ -1,0 +1,114 @@
+"""A mixture plan: which windows of which sources a training run sees. Immutable once written.
+
+Window i of a source is T inputs from token i·T of its stream and labels one further; the stream of a source is its
+partitions' shards joined in plan order. A plan pins every shard by digest, so it means the same tokens for ever.
+"""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import InputError, ManifestError
+from schemas.manifest import fingerprint
+from schemas.storage import Folder
+
+__all__ = ["MixturePlan", "Phase", "ShardRef", "SourceShare", "SourceStream", "read_mixture", "write_mixture"]
+
+MIXTURE_VERSION = 1
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShardRef(_Record):
+    """One shard, pinned."""
+
+    path: str = Field(description="relative to the corpus root")
+    tokens: int = Field(gt=0)
+    checksum: str = Field(description="the shard header's checksum")
+
+
+class SourceStream(_Record):
+    """The tokens of one source in one split."""
+
+    source: str
+    tokens: int = Field(ge=0)
+    utf8_bytes: int = Field(ge=0, description="UTF-8 bytes of the texts behind the tokens, for bits per byte")
+    documents: int = Field(ge=0)
+    shards: tuple[ShardRef, ...]
+
+    def windows(self, sequence_length: int) -> int:
+        """Whole windows of T inputs and one label further; a tail under T+1 tokens is lost once per source."""
+        return max(0, (self.tokens - 1) // sequence_length)
+
+
+class SourceShare(_Record):
+    """How many samples of a phase come from one source."""
+
+    source: str
+    weight: float = Field(ge=0, description="as asked for, normalized")
+    samples: int = Field(ge=0, description="exact, by largest remainder")
+    epochs: float = Field(ge=0, description="samples / windows of the source")
+
+
+class Phase(_Record):
+    """A stretch of training with fixed shares."""
+
+    samples: int = Field(gt=0)
+    shares: tuple[SourceShare, ...]
+
+
+class MixturePlan(_Record):
+    """See the module's text."""
+
+    schema_version: int = MIXTURE_VERSION
+    name: str
+    tokenizer: str
+    tokenizer_fingerprint: str
+    vocabulary_size: int
+    end_of_text: int
+    sequence_length: int = Field(gt=0)
+    seed: int
+    train: tuple[SourceStream, ...]
+    validation: tuple[SourceStream, ...]
+    test: tuple[SourceStream, ...]
+    phases: tuple[Phase, ...]
+
+    def digest(self) -> str:
+        """Digest of everything that decides which tokens come in which order."""
+        return fingerprint(self.model_dump(mode="json"))
+
+    @property
+    def samples(self) -> int:
+        """Windows in all phases together."""
+        return sum(phase.samples for phase in self.phases)
+
+
+def write_mixture(folder: Folder, plan: MixturePlan) -> None:
+    """Write a plan as `<name>.json`, whole."""
+    folder.put_whole(f"{plan.name}.json", plan.model_dump_json(indent=1).encode("utf-8"))
+
+
+def read_mixture(folder: Folder, name: str) -> MixturePlan:
+    """Read a plan.
+
+    Raises:
+        InputError: there is no plan of this name.
+        ManifestError: the plan is damaged or of a version this code does not read.
+    """
+    where = f"{folder.url}/{name}.json"
+    if not folder.exists(f"{name}.json"):
+        there = ", ".join(n.removesuffix(".json") for n in folder.names()) or "none"
+        raise InputError(f"no mixture {name!r} in {folder.url} (there: {there}); run `corpusmill run mix` first")
+    try:
+        content = json.loads(folder.read(f"{name}.json"))
+        if content.get("schema_version") != MIXTURE_VERSION:
+            raise ManifestError(
+                f"{where} has version {content.get('schema_version')}, this program reads {MIXTURE_VERSION}"
+            )
+        return MixturePlan.model_validate(content)
+    except (ValueError, ValidationError) as error:
+        raise ManifestError(f"{where} is damaged: {error}") from error

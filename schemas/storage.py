@@ -1,0 +1,178 @@
+"""Files behind any fsspec URL, and the two ways in which a whole file appears at once.
+
+On a local file system a file is written under a temporary name, synced and renamed; on an object store one PUT makes
+a whole object visible. Readers never see half a file either way.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from dataclasses import dataclass
+from typing import IO, Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from schemas.errors import InputError, OutputError
+
+__all__ = ["Folder", "join_url", "open_input"]
+
+
+def join_url(base: str, *parts: str) -> str:
+    """Join a URL or path and relative parts with single slashes."""
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts if part)])
+
+
+def open_input(url: str) -> IO[bytes]:
+    """Open a file for reading.
+
+    Raises:
+        InputError: there is no such file, or it cannot be opened.
+    """
+    try:
+        return fsspec.open(url, "rb").open()  # type: ignore[no-any-return]
+    except (OSError, ValueError, ImportError) as error:
+        raise InputError(f"cannot read {url}: {error}; give a file that exists and that you may read") from error
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder behind any fsspec URL; a value, so it travels to workers."""
+
+    url: str
+
+    def filesystem(self) -> tuple[Any, str]:
+        """The fsspec file system and the path on it."""
+        fs, path = fsspec.core.url_to_fs(self.url)
+        return fs, path
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the folder lies on a local file system, where a rename is atomic."""
+        return isinstance(self.filesystem()[0], LocalFileSystem)
+
+    def child(self, *parts: str) -> Folder:
+        """A folder below this one."""
+        return Folder(join_url(self.url, *parts))
+
+    def path(self, name: str = "") -> str:
+        """The path of a file here as its file system spells it (a plain path for local folders)."""
+        fs, path = self.filesystem()
+        return f"{path.rstrip('/')}/{name}" if name else str(path)
+
+    def exists(self, name: str = "") -> bool:
+        """Whether a file (or this folder, without a name) is there."""
+        fs, _ = self.filesystem()
+        fs.invalidate_cache()
+        return bool(fs.exists(self.path(name)))
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises:
+            OutputError: it cannot be made or written.
+        """
+        fs, path = self.filesystem()
+        try:
+            fs.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write to {self.url}: {error}; give a folder that you may write") from error
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file here."""
+        fs, _ = self.filesystem()
+        return bytes(fs.cat_file(self.path(name)))
+
+    def open_read(self, name: str) -> IO[bytes]:
+        """Open a file here for reading."""
+        fs, _ = self.filesystem()
+        return fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
+
+    def open_write(self, name: str) -> IO[bytes]:
+        """Open a file here for writing in place: for files that only a later manifest makes visible."""
+        fs, _ = self.filesystem()
+        self.make()
+        return fs.open(self.path(name), "wb")  # type: ignore[no-any-return]
+
+    def put_whole(self, name: str, data: bytes) -> None:
+        """Write a file so that readers see all of it or none.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+        fs, _ = self.filesystem()
+        self.make()
+        target = self.path(name)
+        try:
+            if not self.is_local:
+                fs.pipe_file(target, data)
+                return
+            temporary = f"{target}.{uuid.uuid4().hex}.tmp"
+            with open(temporary, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, target)
+        except OSError as error:
+            raise OutputError(f"cannot write {target}: {error}; free some space or give another folder") from error
+
+    def create_exclusive(self, name: str, data: bytes) -> bool:
+        """Create a file only where there is none; False where there is one already."""
+        fs, _ = self.filesystem()
+        self.make()
+        if self.is_local:
+            try:
+                descriptor = os.open(self.path(name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            except FileExistsError:
+                return False
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+            return True
+        if self.exists(name):
+            return False
+        fs.pipe_file(self.path(name), data)
+        return True
+
+    def move_in(self, source: Folder, name: str, new_name: str | None = None) -> None:
+        """Move a file from another folder of the same file system into this one, replacing what is there."""
+        fs, _ = self.filesystem()
+        self.make()
+        if self.is_local:
+            os.replace(source.path(name), self.path(new_name or name))
+        else:
+            fs.mv(source.path(name), self.path(new_name or name))
+
+    def names(self) -> list[str]:
+        """Names of the files directly in this folder, sorted; empty where the folder is missing."""
+        fs, path = self.filesystem()
+        fs.invalidate_cache()
+        try:
+            entries = fs.ls(path, detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
+
+    def find(self, file_name: str) -> list[str]:
+        """Folders below this one, relative and sorted, that hold a file of this name."""
+        fs, path = self.filesystem()
+        fs.invalidate_cache()
+        prefix = path.rstrip("/") + "/"
+        found = (f for f in fs.find(path) if f.rsplit("/", 1)[-1] == file_name)
+        return sorted(f[len(prefix) : -len(file_name) - 1] for f in found if f.startswith(prefix))
+
+    def remove(self, name: str) -> None:
+        """Remove a file here; nothing happens where there is none."""
+        fs, _ = self.filesystem()
+        try:
+            fs.rm_file(self.path(name))
+        except FileNotFoundError:
+            return
+
+    def remove_tree(self) -> None:
+        """Remove this folder and all below it; nothing happens where there is none."""
+        fs, path = self.filesystem()
+        try:
+            fs.rm(path, recursive=True)
+        except FileNotFoundError:
+            return

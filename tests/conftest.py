@@ -1,0 +1,35 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from schemas.corpus_root import CorpusRoot
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real test data beside the checkout; a skip where it is missing, a failure in CI."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{folder} is missing, and CI=true")
+        pytest.skip(f"no test data beside the checkout ({folder})")
+    return folder
+
+
+@pytest.fixture
+def corpus_root(tmp_path: Path) -> CorpusRoot:
+    """An empty corpus."""
+    return CorpusRoot(str(tmp_path / "corpus"))
