@@ -1,0 +1,1 @@
+"""Beam stages: crawl, clean, deduplicate, tokenize, mix."""

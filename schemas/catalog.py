@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.corpus_root import CorpusRoot, PartitionKey
-from schemas.errors import InputError
+from schemas.errors import ContractError, InputError
 from schemas.manifest import Manifest, read_manifest
 from schemas.tables import TABLES
 
@@ -50,15 +50,24 @@ def units(root: CorpusRoot, table: str) -> list[PartitionKey]:
 def iterate_table(
     root: CorpusRoot, table: str, key: PartitionKey, columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
-    """The files of a committed Parquet table, one `pa.Table` a file, in file order; nothing where none is committed."""
+    """The files of a committed Parquet table, one `pa.Table` a file, in file order; nothing where none is committed.
+
+    Raises:
+        ContractError: a file that the manifest lists is missing or damaged.
+    """
     manifest = manifest_of(root, table, key)
     record = manifest.tables.get(table) if manifest else None
     if record is None:
         return
     folder = root.partition_folder(table, key)
     for file in record.files:
-        with folder.open_read(file.name) as stream:
-            yield pq.read_table(stream, columns=columns)
+        try:
+            with folder.open_read(file.name) as stream:
+                part = pq.read_table(stream, columns=columns)
+        except (OSError, pa.ArrowInvalid) as error:
+            where = f"{folder.url}/{file.name}"
+            raise ContractError(f"{where} cannot be read: {error}; remove its manifest, then do its stage") from error
+        yield part
 
 
 def read_table(root: CorpusRoot, table: str, key: PartitionKey, columns: list[str] | None = None) -> pa.Table:

@@ -1,10 +1,10 @@
 """Where everything of one corpus lies, and the order of its partitions.
 
-    <root>/corpus.toml                                   sources in order
-    <root>/<table>/<source>/<partition>/part-*.parquet   + manifest.json in the folder of a stage's first table
-    <root>/tokens/<tokenizer>/<split>/<source>/<partition>/shard-*.arrow
-    <root>/tokenizers/<name>/tokenizer.json     <root>/mixtures/<name>.json
-    <root>/.work/                                        temporary files of running units; `gc` removes what is left
+<root>/corpus.toml                                   sources in order
+<root>/<table>/<source>/<partition>/part-*.parquet   + manifest.json in the folder of a stage's first table
+<root>/tokens/<tokenizer>/<split>/<source>/<partition>/shard-*.arrow
+<root>/tokenizers/<name>/tokenizer.json     <root>/mixtures/<name>.json
+<root>/.work/                                        temporary files of running units; `gc` removes what is left
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class CorpusRoot:
         return self.folder.child(table, key.source, key.partition)
 
     def work_folder(self, stage: str, key: PartitionKey) -> Folder:
-        """Where a unit of work keeps temporary files until it commits."""
-        return self.folder.child(".work", stage, key.source, key.partition)
+        """Where a unit of work keeps temporary files until it commits; never inside another unit's folder."""
+        return self.folder.child(".work", stage, key.source, key.partition.replace("/", "+"))
 
     def lease_folder(self) -> Folder:
         """Where runs claim their units of work."""

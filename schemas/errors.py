@@ -10,7 +10,8 @@ CorpusmillError                 exit code 1: the work failed
 │   ├── ShardError
 │   └── CheckpointError
 └── StageError                  a stage could not finish
-    └── LeaseError              another live run holds the same unit of work
+    ├── LeaseError              another live run holds the same unit of work
+    └── TooLittleTextError      what was kept is too little for the stage
 
 Catch `CorpusmillError` to catch all of them. Messages say what was given, what was expected and what to do.
 """
@@ -28,6 +29,7 @@ __all__ = [
     "OutputError",
     "ShardError",
     "StageError",
+    "TooLittleTextError",
     "UserError",
 ]
 
@@ -78,3 +80,7 @@ class StageError(CorpusmillError):
 
 class LeaseError(StageError):
     """Another live run holds the same unit of work."""
+
+
+class TooLittleTextError(StageError):
+    """What was kept is too little for the stage to give anything."""

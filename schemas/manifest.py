@@ -30,7 +30,9 @@ class InputRecord(_Record):
 
     name: str = Field(description="`documents/web/2026-30` for a table, the URL for a raw file")
     digest: str = Field(description="what is compared to skip the unit: content digest, or (size, mtime or ETag)")
-    content_digest: str | None = Field(default=None, description="BLAKE2b-256 of a raw file's bytes, taken while reading")
+    content_digest: str | None = Field(
+        default=None, description="BLAKE2b-256 of a raw file's bytes, taken while reading"
+    )
 
 
 class OutputFile(_Record):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import InputError, ManifestError
 from schemas.manifest import fingerprint
@@ -78,8 +78,8 @@ class MixturePlan(_Record):
     phases: tuple[Phase, ...]
 
     def digest(self) -> str:
-        """Digest of everything that decides which tokens come in which order."""
-        return fingerprint(self.model_dump(mode="json"))
+        """Digest of everything that decides which tokens come in which order; the plan's name does not."""
+        return fingerprint(self.model_dump(mode="json", exclude={"name"}))
 
     @property
     def samples(self) -> int:
@@ -110,5 +110,5 @@ def read_mixture(folder: Folder, name: str) -> MixturePlan:
                 f"{where} has version {content.get('schema_version')}, this program reads {MIXTURE_VERSION}"
             )
         return MixturePlan.model_validate(content)
-    except (ValueError, ValidationError) as error:
-        raise ManifestError(f"{where} is damaged: {error}") from error
+    except (ValueError, AttributeError) as error:  # a ValidationError is a ValueError
+        raise ManifestError(f"{where} is damaged: {error}; write it again under another name") from error

@@ -32,9 +32,9 @@ def _encode(value: Any, kind: pa.DataType) -> bytes:
     if pa.types.is_list(kind):
         return b"l" + length_prefixed(*(_encode(item, kind.value_type) for item in value))
     if pa.types.is_string(kind):
-        return b"s" + value.encode("utf-8")
+        return b"s" + str(value).encode("utf-8")
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return b"b" + value
+        return b"b" + bytes(value)
     if pa.types.is_float32(kind):
         return b"f" + struct.pack(">f", value)
     if pa.types.is_float64(kind):

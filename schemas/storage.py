@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
@@ -16,7 +17,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import InputError, OutputError
 
-__all__ = ["Folder", "join_url", "open_input"]
+__all__ = ["TEMPORARY_SUFFIX", "Folder", "join_url", "open_input"]
+
+TEMPORARY_SUFFIX = ".tmp"  # of a file that is still being written; `gc` removes what is left of it
 
 
 def join_url(base: str, *parts: str) -> str:
@@ -36,6 +39,10 @@ def open_input(url: str) -> IO[bytes]:
         raise InputError(f"cannot read {url}: {error}; give a file that exists and that you may read") from error
 
 
+def _cannot_write(where: str, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {where}: {error}; free some space or give another folder")
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder behind any fsspec URL; a value, so it travels to workers."""
@@ -43,8 +50,15 @@ class Folder:
     url: str
 
     def filesystem(self) -> tuple[Any, str]:
-        """The fsspec file system and the path on it."""
-        fs, path = fsspec.core.url_to_fs(self.url)
+        """The fsspec file system and the path on it.
+
+        Raises:
+            InputError: no file system is known, or installed, for a URL of this kind.
+        """
+        try:
+            fs, path = fsspec.core.url_to_fs(self.url)
+        except (ValueError, ImportError) as error:
+            raise InputError(f"cannot use {self.url}: {error}; give a path or a URL like s3://bucket/folder") from error
         return fs, path
 
     @property
@@ -58,7 +72,7 @@ class Folder:
 
     def path(self, name: str = "") -> str:
         """The path of a file here as its file system spells it (a plain path for local folders)."""
-        fs, path = self.filesystem()
+        _, path = self.filesystem()
         return f"{path.rstrip('/')}/{name}" if name else str(path)
 
     def exists(self, name: str = "") -> bool:
@@ -90,10 +104,17 @@ class Folder:
         return fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
 
     def open_write(self, name: str) -> IO[bytes]:
-        """Open a file here for writing in place: for files that only a later manifest makes visible."""
+        """Open a file here for writing in place: for files that only a later manifest makes visible.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
         fs, _ = self.filesystem()
         self.make()
-        return fs.open(self.path(name), "wb")  # type: ignore[no-any-return]
+        try:
+            return fs.open(self.path(name), "wb")  # type: ignore[no-any-return]
+        except OSError as error:
+            raise _cannot_write(self.path(name), error) from error
 
     def put_whole(self, name: str, data: bytes) -> None:
         """Write a file so that readers see all of it or none.
@@ -108,38 +129,21 @@ class Folder:
             if not self.is_local:
                 fs.pipe_file(target, data)
                 return
-            temporary = f"{target}.{uuid.uuid4().hex}.tmp"
-            with open(temporary, "wb") as stream:
+            temporary = Path(f"{target}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+            with temporary.open("wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, target)
+            temporary.replace(target)
         except OSError as error:
-            raise OutputError(f"cannot write {target}: {error}; free some space or give another folder") from error
-
-    def create_exclusive(self, name: str, data: bytes) -> bool:
-        """Create a file only where there is none; False where there is one already."""
-        fs, _ = self.filesystem()
-        self.make()
-        if self.is_local:
-            try:
-                descriptor = os.open(self.path(name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-            except FileExistsError:
-                return False
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            return True
-        if self.exists(name):
-            return False
-        fs.pipe_file(self.path(name), data)
-        return True
+            raise _cannot_write(target, error) from error
 
     def move_in(self, source: Folder, name: str, new_name: str | None = None) -> None:
         """Move a file from another folder of the same file system into this one, replacing what is there."""
         fs, _ = self.filesystem()
         self.make()
         if self.is_local:
-            os.replace(source.path(name), self.path(new_name or name))
+            Path(source.path(name)).replace(self.path(new_name or name))
         else:
             fs.mv(source.path(name), self.path(new_name or name))
 
@@ -153,13 +157,17 @@ class Folder:
             return []
         return sorted(entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file")
 
-    def find(self, file_name: str) -> list[str]:
-        """Folders below this one, relative and sorted, that hold a file of this name."""
+    def files_below(self) -> list[str]:
+        """Paths of all files here and in folders below, relative and sorted; empty where the folder is missing."""
         fs, path = self.filesystem()
         fs.invalidate_cache()
         prefix = path.rstrip("/") + "/"
-        found = (f for f in fs.find(path) if f.rsplit("/", 1)[-1] == file_name)
-        return sorted(f[len(prefix) : -len(file_name) - 1] for f in found if f.startswith(prefix))
+        return sorted(found.removeprefix(prefix) for found in fs.find(path) if found.startswith(prefix))
+
+    def find(self, file_name: str) -> list[str]:
+        """Folders below this one, relative and sorted, that hold a file of this name."""
+        end = f"/{file_name}"
+        return sorted(path.removesuffix(end) for path in self.files_below() if path.endswith(end))
 
     def remove(self, name: str) -> None:
         """Remove a file here; nothing happens where there is none."""

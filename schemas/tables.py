@@ -152,7 +152,17 @@ TABLES: dict[str, pa.Schema] = {
     "contaminated": CONTAMINATED,
 }
 
-# Addresses, dates of capture and free text of errors may differ between two runs that give the same corpus.
+# Addresses, dates of capture (in clusters: the first and the last) and free text of errors may differ between two runs
+# that give the same corpus.
 DIGEST_EXCLUDED_COLUMNS = frozenset(
-    {"record_file", "record_offset", "record_id", "captured_at", "message", "seconds"}
+    {
+        "record_file",
+        "record_offset",
+        "record_id",
+        "captured_at",
+        "first_seen",
+        "last_seen",
+        "message",
+        "seconds",
+    }
 )

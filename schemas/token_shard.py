@@ -7,10 +7,14 @@ Where a document starts is read from the index, never guessed from ids.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.errors import ShardError
@@ -25,8 +29,10 @@ __all__ = [
     "header_of",
     "shard_name",
     "shard_schema",
+    "token_checksum",
     "token_dtype",
     "token_table",
+    "tokenizer_fingerprint",
 ]
 
 SHARD_VERSION = 1
@@ -58,9 +64,22 @@ def token_dtype(vocabulary_size: int) -> pa.DataType:
     return pa.uint16() if vocabulary_size <= SMALL_VOCABULARY else pa.uint32()
 
 
+def token_checksum(batches: Iterable[NDArray[np.unsignedinteger[Any]]]) -> str:
+    """BLAKE2b-256 of the little-endian bytes of tokens that follow each other, in hexadecimal."""
+    state = hashlib.blake2b(digest_size=32)
+    for batch in batches:
+        state.update(np.ascontiguousarray(batch, dtype=batch.dtype.newbyteorder("<")).data)
+    return state.hexdigest()
+
+
 def token_table(tokenizer: str, split: str) -> str:
     """The table (folder below the root) that holds the shards of one tokenizer and split."""
     return f"tokens/{tokenizer}/{split}"
+
+
+def tokenizer_fingerprint(content: bytes) -> str:
+    """BLAKE2b-256 of the bytes of `tokenizer.json`: the same fingerprint, the same ids for every text."""
+    return hashlib.blake2b(content, digest_size=32).hexdigest()
 
 
 def shard_name(number: int) -> str:
@@ -105,7 +124,8 @@ def header_of(schema: pa.Schema, where: str) -> ShardHeader:
     try:
         content: dict[str, Any] = json.loads(raw)
         if content.get("version") != SHARD_VERSION:
-            raise ShardError(f"{where} is a shard of version {content.get('version')}, this program reads {SHARD_VERSION}")
+            version = content.get("version")
+            raise ShardError(f"{where} is a shard of version {version}, this program reads {SHARD_VERSION}")
         header = ShardHeader.model_validate(content)
     except (ValueError, ValidationError) as error:
         raise ShardError(f"{where} has a damaged header: {error}") from error

@@ -1,0 +1,1 @@
+"""What all stages share: units of work, the runner, blocks of rows as elements."""

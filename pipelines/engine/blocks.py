@@ -5,13 +5,15 @@ On two cores, grouping a million rows one by one ran at 230,000 rows/s, in block
 
 from __future__ import annotations
 
+from typing import Any
+
 import apache_beam as beam
 import pyarrow as pa
 
 __all__ = ["ArrowTableCoder"]
 
 
-class ArrowTableCoder(beam.coders.Coder):  # type: ignore[misc]  # Beam ships no types
+class ArrowTableCoder(beam.coders.Coder):
     """Encodes a `pa.Table` as one Arrow IPC stream."""
 
     def encode(self, value: pa.Table) -> bytes:
@@ -29,7 +31,7 @@ class ArrowTableCoder(beam.coders.Coder):  # type: ignore[misc]  # Beam ships no
         """False: chunk boundaries may differ, so a block is never a key."""
         return False
 
-    def to_type_hint(self) -> type[pa.Table]:
+    def to_type_hint(self) -> Any:
         """The Python type this coder is for."""
         return pa.Table
 

@@ -1,8 +1,8 @@
 """Ends a worker process when the run that owns it is gone.
 
 A SIGKILL of the owner gives it no chance to end its workers, so each worker watches the owner instead: the process
-that starts them puts its pid and start time into the environment, Beam imports this module first thing in each worker
-(`beam_plugins`), and a thread looks every half second whether that very process still runs.
+that starts them puts its pid and start time into the environment, and a thread of each worker looks every half second
+whether that very process still runs.
 """
 
 from __future__ import annotations
@@ -35,6 +35,3 @@ def watch_owner() -> None:
     pid, _, start = os.environ.get(OWNER_VARIABLE, "").partition(":")
     if pid and int(pid) != os.getpid():
         threading.Thread(target=_exit_when_gone, args=(int(pid), start), daemon=True, name="lifeline").start()
-
-
-watch_owner()

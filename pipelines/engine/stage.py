@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic
 
-from pipelines.engine.runner import Engine
+from pipelines.engine.settings import Engine
 from pipelines.engine.unit import UnitOutcome
 from schemas.catalog import units
 from schemas.configs.base import ConfigT

@@ -57,4 +57,3 @@ def stage_parquet(folder: Folder, name: str, table: pa.Table, sort_by: list[str]
         size = stream.tell()
     hashes = row_hashes(table)
     return StagedFile(name, table.num_rows, size, digest_of_hashes(hashes))
-

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipelines.engine.runner import Engine
+from pipelines.engine.settings import Engine
 from pipelines.engine.staging import StagedTable
 from schemas.configs.base import StageConfig
 from schemas.corpus_root import MANIFEST_NAME, CorpusRoot, PartitionKey
@@ -18,6 +18,8 @@ from schemas.manifest import InputRecord, Manifest, OutputFile, TableRecord, fin
 from schemas.storage import Folder
 
 __all__ = ["Unit", "UnitOutcome", "UnitOutput", "run_unit"]
+
+_SAME = "same inputs and settings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class Unit:
         return self.root.partition_folder(self.table, self.key)
 
     def done(self) -> Manifest | None:
-        """The manifest, if this very unit is done; a manifest of other settings or inputs is stale and does not count."""
+        """The manifest, if this very unit is done; one of other settings or inputs is stale and does not count."""
         manifest = read_manifest(self.folder())
         return manifest if manifest and manifest.fingerprint == self.fingerprint() else None
 
@@ -65,11 +67,12 @@ class UnitOutput:
 
 @dataclass(frozen=True)
 class UnitOutcome:
-    """How a unit ended."""
+    """How a unit ended; `reason` says why one was skipped."""
 
     key: PartitionKey
     status: Literal["done", "skipped"]
     manifest: Manifest
+    reason: str = ""
 
 
 def _peak_rss_bytes() -> int:
@@ -115,8 +118,10 @@ def _code_version() -> str:
     return version("corpusmill")
 
 
-def run_unit(unit: Unit, engine: Engine, work: Callable[[Folder], UnitOutput], *, resumable: bool = False) -> UnitOutcome:
-    """Do a unit unless it is done.
+def run_unit(
+    unit: Unit, engine: Engine, work: Callable[[Folder], UnitOutput], *, resumable: bool = False, again: bool = False
+) -> UnitOutcome:
+    """Do a unit unless it is done, or, where `again`, also then: its committed files stay until the new ones come.
 
     `work` gets an empty work folder of its own (or, where `resumable`, whatever an interrupted run of the same
     fingerprint left there), writes its files into it and returns them staged.
@@ -124,13 +129,13 @@ def run_unit(unit: Unit, engine: Engine, work: Callable[[Folder], UnitOutput], *
     Raises:
         LeaseError: another live run is doing this unit.
     """
-    manifest = unit.done()
+    manifest = None if again else unit.done()
     if manifest:
-        return UnitOutcome(unit.key, "skipped", manifest)
+        return UnitOutcome(unit.key, "skipped", manifest, _SAME)
     with hold_lease(unit.root, unit.stage, unit.key):
-        manifest = unit.done()
+        manifest = None if again else unit.done()
         if manifest:
-            return UnitOutcome(unit.key, "skipped", manifest)
+            return UnitOutcome(unit.key, "skipped", manifest, _SAME)
         folder = unit.root.work_folder(unit.stage, unit.key)
         mine = folder.child(unit.fingerprint()[:16])
         if not (resumable and mine.exists()):

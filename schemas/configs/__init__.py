@@ -1,0 +1,1 @@
+"""One typed config per stage."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import tomllib
 from pathlib import Path
@@ -11,11 +12,26 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.errors import ConfigError, InputError
 
-__all__ = ["STAGES", "ConfigT", "StageConfig", "load_config", "parse_overrides"]
+__all__ = ["STAGES", "ConfigT", "StageConfig", "load_config", "merge_settings", "parse_overrides", "read_toml"]
 
 # One file may hold the tables of many stages; each stage reads its own.
 STAGES = frozenset(
-    "crawl clean dedup decontaminate tokenizer tokenize mix heldout train evaluate generate finetune export demo".split()
+    [
+        "crawl",
+        "clean",
+        "dedup",
+        "decontaminate",
+        "tokenizer",
+        "tokenize",
+        "mix",
+        "heldout",
+        "train",
+        "evaluate",
+        "generate",
+        "finetune",
+        "export",
+        "demo",
+    ]
 )
 
 
@@ -41,9 +57,12 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 def _parse_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    # TOML reads 2026-01-31 as a date; settings know none, but names may look like one.
+    dates = (datetime.date, datetime.time)
+    return text if len(parsed) > 1 or isinstance(parsed["value"], dates) else parsed["value"]
 
 
 def parse_overrides(overrides: list[str]) -> dict[str, Any]:
@@ -67,25 +86,44 @@ def parse_overrides(overrides: list[str]) -> dict[str, Any]:
     return result
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merge_settings(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Nested settings with those of `over` in place of those of `base`."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[key] = merge_settings(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
 
-def _read_toml(path: str, stage: str) -> dict[str, Any]:
+def read_toml(path: str) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        InputError: it cannot be read.
+        ConfigError: it is not TOML.
+    """
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read config {path}: {error.strerror}; give a TOML file that exists") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path} is not TOML: {error}") from error
+
+
+def _table_of(stage: str, content: dict[str, Any]) -> dict[str, Any]:
     section = content.get(stage)
     if isinstance(section, dict):
         return section
     return {key: value for key, value in content.items() if not (key in STAGES and isinstance(value, dict))}
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known at `location`, reached through nested models."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return list(model.model_fields)
 
 
 def _explain(config_class: type[StageConfig], error: ValidationError) -> str:
@@ -93,7 +131,7 @@ def _explain(config_class: type[StageConfig], error: ValidationError) -> str:
     location = ".".join(str(part) for part in first["loc"]) or "the settings together"
     where = f"{config_class.stage}.{location}" if config_class.stage else location
     if first["type"] == "extra_forbidden":
-        known = sorted(config_class.model_fields)
+        known = sorted(_fields_at(config_class, first["loc"][:-1]))
         close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"{where}: unknown key; {hint}known keys: {', '.join(known)}"
@@ -115,9 +153,9 @@ def load_config(
         ConfigError: an unknown key or a wrong value; one line that names it.
         InputError: the file cannot be read.
     """
-    merged = _read_toml(path, config_class.stage) if path else {}
-    merged = _merge(merged, parse_overrides(overrides or []))
-    merged = _merge(merged, {key: value for key, value in values.items() if value is not None})
+    merged = _table_of(config_class.stage, read_toml(path)) if path else {}
+    merged = merge_settings(merged, parse_overrides(overrides or []))
+    merged = merge_settings(merged, {key: value for key, value in values.items() if value is not None})
     try:
         return config_class.model_validate(merged)
     except ValidationError as error:

@@ -1,0 +1,97 @@
+# Corpusmill: `make help` lists what can be made. Needs GNU make 3.81 or later and Python 3.11 to 3.13, nothing else.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+STAMP := .venv/.corpusmill-setup
+# The system's certificates, as pip's: uv's own do not know an authority that an organization has added.
+UV := UV_HTTP_TIMEOUT=$${UV_HTTP_TIMEOUT:-180} $(BIN)/uv --system-certs
+
+# `make prove demo-kills`: the second word names the proof, so it gets an empty recipe of its own.
+ifeq ($(firstword $(MAKECMDGOALS)),prove)
+PROOF := $(word 2,$(MAKECMDGOALS))
+ifneq ($(PROOF),)
+.PHONY: $(PROOF)
+$(PROOF):
+	@:
+endif
+endif
+
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## build .venv (again only when the lock or pyproject.toml has changed)
+	@:
+
+# A candidate counts only if it runs: a version manager's shim may be on PATH for a version that is not installed.
+# Of uv's lines, those about packages under 100 MiB are left out.
+$(STAMP): pyproject.toml requirements/dev.txt requirements/bootstrap.txt
+	@if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- python3.11 python3.12 python3.13 python3; fi; \
+	python=; found=; \
+	for candidate in "$$@"; do \
+	  version=$$("$$candidate" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue; \
+	  case "$$version" in \
+	    3.11.*|3.12.*|3.13.*) \
+	      if "$$candidate" -c 'import ensurepip, venv' 2>/dev/null; then python=$$candidate; break; fi; \
+	      found="$$found $$candidate is $$version without the module venv (a package such as python3-venv);" ;; \
+	    *) found="$$found $$candidate is $$version;" ;; \
+	  esac; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  [ -n "$$found" ] || found=" none of $$* runs;"; \
+	  echo "Python 3.11, 3.12 or 3.13 is needed:$$found install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; \
+	  exit 1; \
+	fi; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "Making .venv with $$python ($$version)"; \
+	  rm -rf .venv; "$$python" -m venv .venv || exit 1; \
+	fi
+	@echo "Installing the locked packages (a first time downloads 3.4 GB on Linux; later ones come from the cache)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@rm -f .venv/.failed; { $(UV) pip sync --python $(BIN)/python --require-hashes requirements/dev.txt \
+	  requirements/bootstrap.txt || touch .venv/.failed; } 2>&1 \
+	  | grep -vE '^ ?([+~-]|Downloaded) |\([0-9.]{1,4}[MK]iB\)'; test ! -e .venv/.failed
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+	@echo "Ready: $(BIN)/corpusmill"
+
+demo: setup ## the whole chain on this machine: crawl, clean, deduplicate, tokenize, train, evaluate, fine-tune, report
+	@$(BIN)/corpusmill demo
+
+test: setup ## every test, fast ones first (ARGS="-k name" narrows)
+	@$(BIN)/python -m pytest $(ARGS)
+
+prove: setup ## a long proof by name: make prove demo-kills
+	@script=tests/proofs/$(subst -,_,$(PROOF)).py; \
+	if [ -n "$(PROOF)" ] && [ -f "$$script" ]; then exec $(BIN)/python "$$script"; fi; \
+	there=$$(ls tests/proofs 2>/dev/null | sed -n 's/\.py$$//p' | tr '_\n' '- '); \
+	echo "no proof '$(PROOF)'; there are: $${there:-none}" >&2; exit 2
+
+check: setup ## formatting, lint, types and import directions
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lint: check ## the same as check
+
+format: setup ## format the code and mend what ruff can
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: setup ## resolve all versions anew into requirements/
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  requirements/bootstrap.in -o requirements/bootstrap.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --extra dev pyproject.toml -o requirements/dev.txt
+
+bench-extraction: setup ## main-text extraction against its peers: F1 and pages per second
+	@$(BIN)/python tests/benchmarks/extraction_benchmark.py
+
+bench-language: setup ## language identification against its peers: accuracy and documents per second
+	@$(BIN)/python tests/benchmarks/language_benchmark.py
+
+clean: ## remove .venv, caches and build outputs (never a corpus)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find schemas pipelines training flows tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,113 @@
+"""`corpusmill run STAGE`: one stage, no orchestrator."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.output import print_json, print_table, working
+
+if TYPE_CHECKING:
+    from pipelines.engine.stage import StageRequest
+
+__all__ = ["register", "show_units"]
+
+# The names are repeated here so that `--help` imports no stage; a test compares them with the registry.
+_SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix or heldout."
+_HELP = (
+    f"{_SHORT}\n\n"
+    "A unit of work (the stage on one partition) that is done already, with the same settings and inputs, is skipped. "
+    "crawl and clean make a partition and want --source and --partition; the others work on every partition in the "
+    "corpus, or on the one that these two name. Settings come from --config, from its table named after the stage, "
+    "then from --set.\n\n"
+    "Example: corpusmill run clean --input pages.warc.gz --root corpus --source web --partition 2026-30"
+)
+
+
+def show_units(stage: str, outcomes: list[dict[str, Any]]) -> None:
+    """The units of a stage for people: rows of each table, seconds, and everything that was counted."""
+    if not outcomes:
+        typer.echo(f"{stage}: nothing to do")
+        return
+    tables = list(dict.fromkeys(name for outcome in outcomes for name in outcome["rows"]))
+    rows = [
+        [
+            f"{outcome['source']}/{outcome['partition']}".rstrip("/"),
+            "done" if outcome["status"] == "done" else "done before",
+            *(f"{outcome['rows'].get(name, 0):,}" for name in tables),
+            f"{outcome['seconds']:.1f}",
+        ]
+        for outcome in outcomes
+    ]
+    print_table(stage, ["unit", "status", *(f"{name} rows" for name in tables), "seconds"], rows)
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        for name, number in outcome["counts"].items():
+            counts[name] = counts.get(name, 0) + number
+    if counts:
+        print_table("", ["counted", "number"], [[name, f"{number:,}"] for name, number in counts.items() if number])
+
+
+def _perform(name: str, request: StageRequest[Any]) -> dict[str, Any]:
+    from flows.registry import stage_entry
+    from flows.run_log import open_run_log
+    from flows.stage_result import stage_result_json
+
+    with open_run_log(request.root, stage=name, source=request.source, partition=request.partition) as log:
+        log.info("begun", extra={"config": request.config.model_dump(mode="json"), "workers": request.engine.workers})
+        with working(name):
+            result = stage_result_json(stage_entry(name).run(request))
+        for unit in result["units"]:
+            log.info("unit", extra=unit)
+    return result
+
+
+def _run(
+    stage: Annotated[str, typer.Argument(help="Which stage.", show_default=False)],
+    root: Annotated[str, typer.Option(help="The corpus: a folder, or any fsspec URL.", show_default=False)],
+    source: Annotated[str | None, typer.Option(help="Name of the source.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Name of the partition.")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="clean: a file or folder to read; may be given often.")
+    ] = None,
+    seed_urls: Annotated[
+        list[str] | None, typer.Option("--seed-url", help="crawl: where to start; may be given often.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; one per core where not given.")] = None,
+    runner: Annotated[str, typer.Option(help="Where the pipeline runs.")] = "local",
+    config: Annotated[str | None, typer.Option(help="A TOML file with a table named after the stage.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, key=value; may be given often.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Enters every draw of the stage, if it draws anything.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line.")] = False,
+) -> None:
+    from flows.stage_request import build_request, require_writable
+
+    started = time.monotonic()
+    request = build_request(
+        stage,
+        root,
+        source=source,
+        partition=partition,
+        inputs=inputs or (),
+        workers=workers,
+        runner=runner,
+        config=config,
+        overrides=overrides or (),
+        seed=seed,
+        seed_urls=seed_urls or (),
+    )
+    require_writable(request.root)
+    result = _perform(stage, request)
+    if as_json:
+        print_json({**result, "seconds": round(time.monotonic() - started, 3)})
+    else:
+        show_units(stage, result["units"])
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("run", help=_HELP, short_help=_SHORT)(_run)

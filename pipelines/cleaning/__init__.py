@@ -1,0 +1,1 @@
+"""The clean stage: raw items become documents, or rows that say why not."""

@@ -1,0 +1,45 @@
+"""One spelling of a text: Unicode normal form C, plain line ends and spaces, no control characters."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["normalize", "normalize_line"]
+
+# CR LF, CR, VT, FF, NEL, and the line and paragraph separators: everything that ends a line somewhere.
+_LINE_ENDS = "\r\v\f\x85\u2028\u2029"
+_LINE_END = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+# Controls but TAB and LF, the soft hyphen, the byte order mark, and surrogates, which have no UTF-8.
+_REMOVED = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\xad\ufeff\ud800-\udfff]")
+_SPACE = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_RUN_OF_SPACES = re.compile(r"(?<=[^ \t])(?: [ \t]+|\t[ \t]*)")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+def normalize(text: str) -> str:
+    """The text as it is stored; normalizing it again changes nothing.
+
+    Spaces at the start of a line stay, since they are the structure of code; runs of spaces inside a line become one,
+    spaces at its end go, more than one empty line becomes one, and there are none at either end.
+    """
+    if any(mark in text for mark in _LINE_ENDS):
+        text = _LINE_END.sub("\n", text)
+    text = _REMOVED.sub("", text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+        text = _SPACE.sub(" ", text)
+    text = "\n".join([_spaced(line) for line in text.split("\n")])
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    return text.strip("\n")
+
+
+def _spaced(line: str) -> str:
+    line = line.rstrip(" \t")
+    return _RUN_OF_SPACES.sub(" ", line) if "  " in line or "\t" in line else line
+
+
+def normalize_line(text: str | None) -> str | None:
+    """A title or another field as one line; None where nothing is left."""
+    return " ".join(normalize(text or "").split()) or None

@@ -1,0 +1,144 @@
+"""Running dead letters again, after what killed them was mended.
+
+The items are found by their address and read with the settings that the partition was made with; what becomes of them
+is written together with the rows that are there already. What lies behind the last whole record of a damaged file is
+no item that could be read again: a mended file is another input, which `clean` notices by itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.cleaning.stage import check_conservation, row_counts
+from pipelines.engine.settings import Engine
+from pipelines.engine.spill import BucketedSpill, SpillRef, bucket_count
+from pipelines.engine.stage import StageResult
+from pipelines.engine.unit import Unit, UnitOutcome, UnitOutput, run_unit
+from pipelines.sources.census import take_census
+from pipelines.sources.inputs import InputFile, list_inputs
+from pipelines.sources.items import WorkItem
+from schemas.catalog import read_table, require_manifest, units
+from schemas.configs.clean import CleanConfig
+from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.errors import InputError
+from schemas.manifest import Manifest
+from schemas.storage import Folder
+
+__all__ = ["replay"]
+
+_REST = "damaged-rest"
+_ROW_COUNTS = ("documents", "dropped", "dead")
+
+Addresses = dict[str, set[int]]
+
+
+def _is_chosen(dead: pa.Table, error: str | None) -> pa.Array:
+    chosen = pc.not_equal(dead.column("error"), _REST)
+    return chosen if error is None else pc.and_(chosen, pc.equal(dead.column("error"), error))
+
+
+def _addresses(root: CorpusRoot, key: PartitionKey, error: str | None) -> Addresses:
+    dead = read_table(root, "dead", key, ["record_file", "record_offset", "error"])
+    found: Addresses = defaultdict(set)
+    for row in dead.filter(_is_chosen(dead, error)).to_pylist():
+        found[row["record_file"]].add(row["record_offset"])
+    return found
+
+
+def _unchanged(url: str, manifest: Manifest) -> InputFile:
+    (file,) = list_inputs([url])
+    known = {record.name: record.digest for record in manifest.inputs}
+    if known.get(url) != file.record().digest:
+        raise InputError(
+            f"{url} has changed since {manifest.source}/{manifest.partition} was cleaned, so its records cannot be "
+            "found by their addresses; run clean on the partition again"
+        )
+    return file
+
+
+def _work(addresses: Addresses, manifest: Manifest) -> list[WorkItem]:
+    """The pieces of files that hold the wanted items."""
+    pieces = []
+    for url, offsets in sorted(addresses.items()):
+        for piece in take_census(_unchanged(url, manifest)).work:
+            wanted = {one for one in offsets if piece.start <= one and (piece.end is None or one < piece.end)}
+            if wanted:
+                pieces.append(replace(piece, only=frozenset(wanted)))
+    return pieces
+
+
+def _stored_rows(
+    root: CorpusRoot, key: PartitionKey, manifest: Manifest, folder: Folder, error: str | None
+) -> list[tuple[int, tuple[str, SpillRef]]]:
+    """The committed rows but those that are run again, spilled by bucket."""
+    references = []
+    spill = BucketedSpill(folder.child("spill"))
+    for table, record in manifest.tables.items():
+        place = root.partition_folder(table, key)
+        for file in record.files:
+            with place.open_read(file.name) as stream:
+                rows = pq.read_table(stream)
+            if table == "dead":
+                rows = rows.filter(pc.invert(_is_chosen(rows, error)))
+            bucket = int(file.name.removeprefix("part-").removesuffix(".parquet"))
+            references += spill.add(table, bucket, rows)
+    return references + spill.flush()
+
+
+def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error: str | None) -> UnitOutcome:
+    manifest = require_manifest(root, "documents", key)
+    config = CleanConfig.model_validate(manifest.config)
+    unit = Unit(
+        root=root,
+        stage="clean",
+        version=manifest.stage_version,
+        key=key,
+        table="documents",
+        config=config,
+        inputs=manifest.inputs,
+    )
+
+    def work(folder: Folder) -> UnitOutput:
+        from pipelines.cleaning.transform import CLEAN_TABLES, CleanPages
+        from pipelines.engine.runner import run_pipeline
+        from pipelines.engine.write_parts import staged_tables
+
+        pieces = _work(_addresses(root, key, error), manifest)
+        stored = _stored_rows(root, key, manifest, folder, error)
+        buckets = bucket_count(manifest.counts["payload_bytes"])
+        transform = CleanPages(pieces, key, config, folder, buckets, stored)
+        run_pipeline(lambda pipeline: pipeline | "Replay" >> transform, engine, "replay")
+        tables = staged_tables(folder, CLEAN_TABLES)
+        prefix = "items."
+        items = {name.removeprefix(prefix): n for name, n in manifest.counts.items() if name.startswith(prefix)}
+        check_conservation(Counter(items), tables)
+        counted = {name: n for name, n in manifest.counts.items() if name.partition(".")[0] not in _ROW_COUNTS}
+        return UnitOutput(tables=tables, counts=counted | row_counts(tables), notes=manifest.notes)
+
+    return run_unit(unit, engine, work, again=True)
+
+
+def replay(root: CorpusRoot, engine: Engine, error: str | None = None) -> StageResult:
+    """Run the items behind dead letters again, and move those that pass from `dead/` to the table they belong to.
+
+    Args:
+        root: the corpus; every cleaned partition in it is looked at.
+        engine: where the pipelines run.
+        error: name of the dead letters to run, such as `too-large`; None for all.
+
+    Returns:
+        One outcome for each partition that had such dead letters.
+
+    Raises:
+        InputError: an input is missing, or has changed since it was cleaned.
+        StageError: rows do not add up to the items counted, or a worker failed.
+        LeaseError: another live run is working on a partition.
+    """
+    wanted = [key for key in units(root, "dead") if _addresses(root, key, error)]
+    outcomes = tuple(_replay_partition(root, key, engine, error) for key in wanted)
+    return StageResult(stage="clean", outcomes=outcomes)

@@ -1,0 +1,183 @@
+"""From one item to its row: a document, a dropped row with the rules it failed, or a dead letter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.cleaning.charset import decode_body
+from pipelines.cleaning.extraction import extract_text
+from pipelines.cleaning.html_page import PageFacts, parse_page
+from pipelines.cleaning.language import Identifier, stated_language
+from pipelines.cleaning.normalization import normalize, normalize_line
+from pipelines.cleaning.rules import evaluate
+from pipelines.cleaning.sentences import sentence_ends
+from pipelines.cleaning.url_key import url_key
+from pipelines.sources.formats import HEAD_BYTES, looks_like_html, looks_like_text
+from pipelines.sources.items import Address, DeadItem, Item, ItemError
+from schemas.configs.clean import CleanConfig
+from schemas.corpus_root import PartitionKey
+from schemas.identity import content_hash, document_id
+from schemas.row_hash import row_hashes
+from schemas.tables import DROPPED
+
+__all__ = ["RowMaker", "dead_row", "settle_repeats"]
+
+_HTML_TYPES = ("text/html", "application/xhtml+xml")
+_TEXT_TYPES = ("text/plain", "text/markdown", "text/x-markdown")
+# Types that servers give what they do not know; the content decides.
+_NO_TYPES = ("", "application/octet-stream", "unknown/unknown", "application/x-unknown", "no-type")
+
+Row = tuple[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Page:
+    text: str
+    charset: str | None
+    facts: PageFacts
+
+
+def dead_row(address: Address, name: str, message: str, url: str | None, key: PartitionKey) -> dict[str, Any]:
+    """A row of `dead/`."""
+    return {
+        **_address(address),
+        "url": url,
+        "source": key.source,
+        "partition": key.partition,
+        "stage": "clean",
+        "error": name,
+        "message": message,
+    }
+
+
+def _address(address: Address) -> dict[str, Any]:
+    return {
+        "record_file": address.record_file,
+        "record_offset": address.record_offset,
+        "record_id": address.record_id,
+        "captured_at": address.captured_at,
+    }
+
+
+def _is_html(item: Item) -> bool | None:
+    """Whether the body is HTML (True), plain text (False) or neither (None), by stated type and content."""
+    head = item.body[:HEAD_BYTES]
+    stated = (item.content_type or "").partition(";")[0].strip().lower()
+    if not looks_like_text(head):
+        return None
+    if stated in _HTML_TYPES or (stated in _NO_TYPES and looks_like_html(head)):
+        return True
+    return False if stated in _TEXT_TYPES or stated in _NO_TYPES else None
+
+
+class RowMaker:
+    """Makes the rows of one partition; one per process, since it holds the language model."""
+
+    def __init__(self, key: PartitionKey, config: CleanConfig) -> None:
+        self._key = key
+        self._config = config
+        self._identifier = Identifier()
+
+    def row(self, item: Item | DeadItem) -> Row:
+        """The table that the item goes to, and its row there."""
+        if isinstance(item, DeadItem):
+            return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
+        try:
+            refused = self._refusal(item)
+            return ("dropped", self._dropped(item, refused)) if refused else self._judged(item)
+        except ItemError as error:
+            return "dead", dead_row(item.address, error.name, str(error), item.url, self._key)
+
+    def _refusal(self, item: Item) -> str | None:
+        if item.kind == "revisit":
+            return "revisit"
+        if item.status is not None and item.status != 200:
+            return "http-status"
+        return "content-type" if item.text is None and _is_html(item) is None else None
+
+    def _page(self, item: Item) -> _Page:
+        if item.text is not None:
+            return _Page(normalize(item.text), None, PageFacts(title=normalize_line(item.title)))
+        is_html = bool(_is_html(item))
+        content, charset = decode_body(item.body, item.content_type, html=is_html)
+        if not is_html:
+            return _Page(normalize(content), charset, PageFacts())
+        parsed = parse_page(content, self._config.max_html_nodes, self._config.max_html_depth)
+        if parsed is None:
+            return _Page("", charset, PageFacts())
+        facts = parsed.facts()  # before extraction, which may change the tree
+        return _Page(normalize(extract_text(parsed, self._config.extractor)), charset, facts)
+
+    def _about(self, item: Item, page: _Page | None) -> dict[str, Any]:
+        facts = page.facts if page else PageFacts()
+        policies = [policy for policy in (normalize_line(item.robots), facts.robots) if policy]
+        return {
+            "url": item.url,
+            "url_key": url_key(item.url),
+            "source": self._key.source,
+            "partition": self._key.partition,
+            "title": facts.title,
+            "published": facts.published,
+            "license": facts.license,
+            "robots_policy": ", ".join(policies).lower() or None,
+            "content_type": item.content_type,
+            "charset": page.charset if page else None,
+            **_address(item.address),
+        }
+
+    def _dropped(self, item: Item, rule: str, page: _Page | None = None) -> dict[str, Any]:
+        return {**self._about(item, page), "rules": [rule], "unevaluated": list(self._config.active_rules())}
+
+    def _judged(self, item: Item) -> Row:
+        page = self._page(item)
+        if not page.text:
+            return "dropped", self._dropped(item, "no-text", page)
+        stated = stated_language(item.language)
+        language, score = (stated, None) if stated else self._identifier.identify(page.text)
+        verdict = evaluate(page.text, language, score, self._config)
+        if not verdict.text:
+            left = [rule for rule in self._config.active_rules() if rule not in verdict.scores]
+            scores = {"scores": sorted(verdict.scores.items()), "unevaluated": left}
+            return "dropped", {**self._dropped(item, "no-text", page), **scores}
+        digest = content_hash(verdict.text)
+        row = {
+            "document_id": document_id(self._key.source, item.record_key, digest),
+            "content_hash": digest,
+            **self._about(item, page),
+            "language": language,
+            "language_score": score,
+            "scores": sorted(verdict.scores.items()),
+        }
+        if verdict.failed:
+            return "dropped", {**row, "rules": list(verdict.failed), "unevaluated": list(verdict.unevaluated)}
+        row["text"] = verdict.text
+        row["sentence_ends"] = sentence_ends(verdict.text, language)
+        return "documents", row
+
+
+def settle_repeats(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Of rows with one document_id keep the least (captured_at, null last; row hash); the others are dropped.
+
+    It sees all rows of a bucket, and a bucket holds all rows of an id.
+    """
+    documents = tables["documents"]
+    ids = documents.column("document_id").to_pylist()
+    if len(set(ids)) == len(ids):
+        return tables
+    times = documents.column("captured_at").to_pylist()
+    ranks = [
+        (one_id, time is None, time.timestamp() if time else 0.0, one_hash, index)
+        for index, (one_id, time, one_hash) in enumerate(zip(ids, times, row_hashes(documents), strict=True))
+    ]
+    kept: list[int] = []
+    repeats: list[int] = []
+    for rank in sorted(ranks):
+        first = not kept or ids[kept[-1]] != rank[0]
+        (kept if first else repeats).append(rank[-1])
+    extra = documents.take(repeats).drop_columns(["text"]).to_pylist()
+    rows = [{**row, "rules": ["repeat"], "unevaluated": []} for row in extra]
+    dropped = pa.concat_tables([tables["dropped"], pa.Table.from_pylist(rows, schema=DROPPED)])
+    return {**tables, "documents": documents.take(kept), "dropped": dropped}

@@ -1,0 +1,1 @@
+"""Deduplication: signatures, verified pairs, and the decisions that follow from them."""

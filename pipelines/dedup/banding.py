@@ -1,0 +1,147 @@
+"""Locality-sensitive hashing: band keys of signatures, and the pairs that meet under a key.
+
+Two texts become a candidate pair when they agree in all values of at least one band (Indyk and Motwani 1998; Leskovec,
+Rajaraman, Ullman, section 3.4). A band key is 64 bits: the band's number in the upper 16, so that bands never meet
+each other, and 48 bits of a hash of the band's values; a chance meeting costs one comparison and removes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.dedup.shingles import mix64
+from schemas.configs.dedup import Banding
+
+__all__ = ["HASH_BITS", "Meeting", "MeetingPairs", "band_keys", "bands_of", "key_ranges", "pairs_that_meet"]
+
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+
+HASH_BITS = 48
+_HASH_MASK = np.uint64(2**HASH_BITS - 1)
+
+# Pairs given out at once: 24 bytes each.
+_PAIRS_AT_ONCE = 2**20
+
+
+def band_keys(signatures: U64, banding: Banding) -> U64:
+    """The band keys of signatures: shape (texts, permutations) in, (texts, bands) out."""
+    used = signatures[:, : banding.bands * banding.rows].reshape(len(signatures), banding.bands, banding.rows)
+    hashes = np.zeros(used.shape[:2], dtype=np.uint64)
+    for row in range(banding.rows):
+        hashes = mix64(hashes ^ used[:, :, row])
+    numbers = np.arange(banding.bands, dtype=np.uint64) << np.uint64(HASH_BITS)
+    return numbers | (hashes & _HASH_MASK)
+
+
+def bands_of(keys: U64) -> NDArray[np.int32]:
+    """The band number in each key."""
+    return (keys >> np.uint64(HASH_BITS)).astype(np.int32)
+
+
+def key_ranges(keys: U64, ranges: int) -> I64:
+    """Which of `ranges` (a power of two) equal ranges of the hash each key falls in."""
+    return ((keys & _HASH_MASK) * np.uint64(ranges) >> np.uint64(HASH_BITS)).astype(np.int64)
+
+
+class Meeting(NamedTuple):
+    """Texts under their band keys, one row per (text, band); all columns have the same length.
+
+    Attributes:
+        key: the band key.
+        order: position of the text's partition in partition order.
+        content: shape (rows, 2), the content hash as two big-endian words.
+        document: shape (rows, 2), the document id in the same form.
+    """
+
+    key: U64
+    order: I64
+    content: U64
+    document: U64
+
+    def take(self, rows: I64) -> Meeting:
+        """Some of the rows."""
+        return Meeting(self.key[rows], self.order[rows], self.content[rows], self.document[rows])
+
+
+class MeetingPairs(NamedTuple):
+    """Rows of a `Meeting` to compare; `lower` ranks after `higher`."""
+
+    lower: I64
+    higher: I64
+
+
+def _starts(*columns: U64) -> NDArray[np.bool_]:
+    """True where a row differs from the row before it in any of the columns."""
+    changed = np.zeros(len(columns[0]), dtype=bool)
+    changed[:1] = True
+    for column in columns:
+        changed[1:] |= column[1:] != column[:-1]
+    return changed
+
+
+def _rows_that_can_meet(meeting: Meeting, position: int) -> I64:
+    """Rows whose key has another row, and one of the partition at `position` among all."""
+    by_key = np.argsort(meeting.key, kind="stable")
+    runs = np.flatnonzero(_starts(meeting.key[by_key]))
+    sizes = np.diff(runs, append=len(by_key))
+    wanted = (sizes > 1) & np.logical_or.reduceat(meeting.order[by_key] == position, runs)
+    return by_key[np.repeat(wanted, sizes)]
+
+
+def _in_rank_order(meeting: Meeting) -> I64:
+    """One row per (key, content), by key and then by rank.
+
+    Equal texts have equal signatures and meet under all their keys, so the first in rank of those that meet here is
+    the first in rank of all.
+    """
+    key, order, content, document = meeting
+    copies = np.lexsort((document[:, 1], document[:, 0], order, content[:, 1], content[:, 0], key))
+    first = copies[_starts(key[copies], content[copies, 0], content[copies, 1])]
+    key, order, content, _ = meeting.take(first)
+    return first[np.lexsort((content[:, 1], content[:, 0], order, key))]
+
+
+def pairs_that_meet(meeting: Meeting, position: int, max_bucket: int) -> tuple[int, Iterator[MeetingPairs]]:
+    """The pairs to compare among texts that meet, each with a text of one partition as the lower-ranked one.
+
+    Rank is (order, content hash, document id). Equal texts are represented by the first of them in rank. Under one key
+    a text is paired with the `max_bucket` highest-ranked texts at most, so the work grows with the texts, not with
+    their square.
+
+    Args:
+        meeting: texts of the partition at `position` and of those before it.
+        position: of the partition that pairs are looked for.
+        max_bucket: partners of a text under one key, at most.
+
+    Returns:
+        How many pairs under a key were left out (a pair may still meet under another key), and the pairs in portions;
+        a pair that meets under several keys is given for each of them.
+    """
+    if len(meeting.key) == 0:
+        return 0, iter(())
+    rows = _rows_that_can_meet(meeting, position)
+    rows = rows[_in_rank_order(meeting.take(rows))]
+    starts = np.flatnonzero(_starts(meeting.key[rows]))
+    place = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
+    wanted = np.where(meeting.order[rows] == position, place, 0)
+    partners = np.minimum(wanted, max_bucket)
+    return int((wanted - partners).sum()), _portions(rows, np.arange(len(rows)) - place, partners)
+
+
+def _portions(rows: I64, run_start: I64, partners: I64) -> Iterator[MeetingPairs]:
+    ends = np.cumsum(partners)
+    start = 0
+    while start < len(rows):
+        given = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, given + _PAIRS_AT_ONCE, side="right")))
+        counts = partners[start:stop]
+        lower = np.repeat(np.arange(start, stop), counts)
+        within = np.arange(len(lower)) - np.repeat(np.cumsum(counts) - counts, counts)
+        if len(lower):
+            yield MeetingPairs(rows[lower], rows[run_start[lower] + within])
+        start = stop

@@ -1,0 +1,49 @@
+"""What the job that finds edges works on, and what its workers leave for the driver."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+
+from pipelines.dedup.signed_files import SignedFile
+from pipelines.engine.spill import BucketedSpill
+from schemas.configs.dedup import EdgeConfig
+from schemas.storage import Folder
+
+__all__ = ["EdgeJob"]
+
+
+@dataclass(frozen=True)
+class EdgeJob:
+    """What the job works on.
+
+    Attributes:
+        files: signatures of the partition and of all before it, in partition order.
+        config: the settings.
+        folder: the unit's work folder.
+        memory_bytes: what one worker may use for what it compares at once.
+        position: position of the partition in partition order, the last of them.
+    """
+
+    files: tuple[SignedFile, ...]
+    config: EdgeConfig
+    folder: Folder
+    memory_bytes: int
+    position: int
+
+    def spill(self) -> BucketedSpill:
+        """A spill in the work folder."""
+        return BucketedSpill(self.folder.child("spill"))
+
+    def tally(self, name: str, **counts: int) -> None:
+        """Leave counts for the driver; a bundle that is tried again leaves the same ones."""
+        self.folder.child("tallies").put_whole(f"{name}.json", json.dumps(counts).encode())
+
+    def tallies(self) -> Counter[str]:
+        """The sums of all counts that workers left."""
+        place = self.folder.child("tallies")
+        total: Counter[str] = Counter()
+        for name in place.names():
+            total.update(json.loads(place.read(name)))
+        return total

@@ -1,0 +1,99 @@
+"""Beam steps Read, Compute, Group, Pair: from signatures to the pairs of documents that meet in a band.
+
+Signatures become band keys, keys are grouped by ranges of their hash, and documents that meet under a key are paired.
+A group holds references to files of keys; one range of keys is in the memory of a worker at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.dedup.banding import pairs_that_meet
+from pipelines.dedup.edge_job import EdgeJob
+from pipelines.dedup.pair_blocks import BAND_KEYS, key_blocks, meeting_of, pair_blocks
+from pipelines.dedup.sign_documents import spilled
+from pipelines.dedup.signed_files import SignedFile
+from pipelines.engine.spill import SpillRef, read_spills
+from schemas.storage import Folder
+
+__all__ = ["FindCandidates"]
+
+_BLOCK_ROWS = 4096  # signatures of one block: 3.5 MB at 108 permutations
+# Memory of one band key while its range is paired: 44 bytes as Arrow, as much again as arrays, and the sort orders.
+_KEY_BYTES = 200
+
+
+class _ReadSignatures(beam.DoFn):
+    def process(self, element: SignedFile) -> Iterator[tuple[int, pa.Table]]:
+        with Folder(element.folder_url).open_read(element.name) as stream:
+            columns = ["document_id", "content_hash", "shingles", "signature"]
+            for batch in pq.ParquetFile(stream).iter_batches(_BLOCK_ROWS, columns=columns):
+                rows = pa.Table.from_batches([batch])
+                yield element.number, rows.filter(pc.greater(rows["shingles"], 0))
+
+
+class _ComputeBandKeys(beam.DoFn):
+    def __init__(self, job: EdgeJob, ranges: int) -> None:
+        self._job = job
+        self._ranges = ranges
+
+    def start_bundle(self) -> None:
+        self._spill = self._job.spill()
+
+    def process(self, element: tuple[int, pa.Table]) -> Iterator[Any]:
+        file, signatures = element
+        for number, block in key_blocks(signatures, file, self._job.config.banding, self._ranges):
+            yield from self._spill.add("keys", number, block)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from spilled(self._spill.flush())
+
+
+class _PairKeys(beam.DoFn):
+    def __init__(self, job: EdgeJob) -> None:
+        self._job = job
+        self._orders = [file.order for file in job.files]
+
+    def start_bundle(self) -> None:
+        self._spill = self._job.spill()
+
+    def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[Any]:
+        number, references = element
+        keys = pa.concat_tables([BAND_KEYS.empty_table(), *read_spills(ref for _, ref in references)])
+        left_out, portions = pairs_that_meet(
+            meeting_of(keys, self._orders), self._job.position, self._job.config.max_bucket
+        )
+        self._job.tally(f"range-{number:06d}", pairs_not_compared=left_out)
+        for pairs in portions:
+            for files, block in pair_blocks(keys, pairs, len(self._orders)):
+                yield from self._spill.add("pairs", files, block)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from spilled(self._spill.flush())
+
+
+class FindCandidates(beam.PTransform):
+    """Signed files in; references to blocks of pairs by the two files of their texts."""
+
+    def __init__(self, job: EdgeJob, documents: int) -> None:
+        """See the class; `documents` is how many documents have signatures in the job's files."""
+        super().__init__()
+        self._job = job
+        wanted = -(-documents * job.config.banding.bands * _KEY_BYTES // job.memory_bytes)
+        self._ranges = 1 << max(0, wanted - 1).bit_length()
+
+    def expand(self, files: Any) -> Any:
+        """Compose the steps Read, Compute, Group and Pair."""
+        return (
+            files
+            | "Read" >> beam.ParDo(_ReadSignatures())
+            | "Compute" >> beam.ParDo(_ComputeBandKeys(self._job, self._ranges))
+            | "Group" >> beam.GroupByKey()
+            | "Pair" >> beam.ParDo(_PairKeys(self._job))
+        )

@@ -1,0 +1,37 @@
+"""The Beam job that finds the verified pairs of one partition with itself and all before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apache_beam as beam
+
+from pipelines.dedup.edge_job import EdgeJob
+from pipelines.dedup.find_candidates import FindCandidates
+from pipelines.dedup.verify_candidates import VerifyCandidates
+from pipelines.engine.runner import run_pipeline
+from pipelines.engine.settings import Engine
+
+__all__ = ["run_find_edges"]
+
+
+def run_find_edges(job: EdgeJob, documents: int, engine: Engine) -> dict[str, int]:
+    """Find the edges of a partition and leave them staged below the job's folder.
+
+    Args:
+        job: what to work on.
+        documents: how many documents have signatures in the job's files.
+        engine: where to run.
+
+    Returns:
+        Counts: `candidate_pairs` and `pairs_not_compared`.
+    """
+
+    def build(pipeline: beam.Pipeline) -> Any:
+        listed = pipeline | "List" >> beam.Create(list(job.files)) | "Spread" >> beam.Reshuffle()
+        candidates = listed | "Candidates" >> FindCandidates(job, documents)
+        return candidates | "Verify" >> VerifyCandidates(job)
+
+    run_pipeline(build, engine, "dedup-edges")
+    tallies = job.tallies()
+    return {name: tallies[name] for name in ("candidate_pairs", "pairs_not_compared")}

@@ -1,0 +1,105 @@
+"""Band keys and candidate pairs as Arrow blocks, the form in which they are grouped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipelines.dedup.banding import Meeting, MeetingPairs, band_keys, bands_of, key_ranges
+from schemas.configs.dedup import Banding
+from schemas.tables import ID
+
+__all__ = ["BAND_KEYS", "PAIRS", "key_blocks", "meeting_of", "pair_blocks", "unique_pairs"]
+
+I64 = NDArray[np.int64]
+
+BAND_KEYS = pa.schema(
+    [
+        pa.field("key", pa.uint64(), nullable=False),
+        pa.field("file", pa.int32(), nullable=False),  # number of the signed file that the document lies in
+        pa.field("content_hash", ID, nullable=False),
+        pa.field("document_id", ID, nullable=False),
+    ]
+)
+
+PAIRS = pa.schema(
+    [
+        pa.field("left_id", ID, nullable=False),
+        pa.field("right_id", ID, nullable=False),
+        pa.field("band", pa.int32(), nullable=False),
+    ]
+)
+
+
+def _by_group(table: pa.Table, groups: I64) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of each group together, groups ascending."""
+    order = np.argsort(groups, kind="stable")
+    numbers, starts = np.unique(groups[order], return_index=True)
+    table = table.take(pa.array(order))
+    for number, start, rows in zip(numbers, starts, np.diff(starts, append=len(order)), strict=True):
+        yield int(number), table.slice(int(start), int(rows))
+
+
+def key_blocks(signatures: pa.Table, file: int, banding: Banding, ranges: int) -> Iterator[tuple[int, pa.Table]]:
+    """The band keys of rows of `signatures/`: (range of the hash, rows of `BAND_KEYS`).
+
+    Args:
+        signatures: rows with signatures, of at least one shingle each.
+        file: number of the signed file that they come from.
+        banding: how signatures are cut.
+        ranges: a power of two.
+    """
+    if signatures.num_rows == 0:
+        return
+    values = signatures["signature"].combine_chunks().flatten().to_numpy()
+    keys = band_keys(values.reshape(signatures.num_rows, -1), banding).reshape(-1)
+    documents = pa.array(np.repeat(np.arange(signatures.num_rows), banding.bands))
+    files = pa.array(np.full(len(keys), file, dtype=np.int32))
+    columns = [signatures[name].take(documents) for name in ("content_hash", "document_id")]
+    yield from _by_group(
+        pa.Table.from_arrays([pa.array(keys), files, *columns], schema=BAND_KEYS), key_ranges(keys, ranges)
+    )
+
+
+def _id_words(column: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """16-byte ids as two big-endian words each, so that they compare as their bytes do; shape (rows, 2)."""
+    array = column.combine_chunks()
+    raw = np.frombuffer(array.buffers()[1], dtype=">u8", offset=array.offset * 16, count=2 * len(array))
+    return raw.astype(np.uint64).reshape(-1, 2)
+
+
+def meeting_of(keys: pa.Table, orders: Sequence[int]) -> Meeting:
+    """Rows of `BAND_KEYS` as arrays.
+
+    Args:
+        keys: the rows.
+        orders: by number of signed file, the position of its partition in partition order.
+    """
+    order = np.asarray(orders, dtype=np.int64)[keys["file"].to_numpy()]
+    return Meeting(keys["key"].to_numpy(), order, _id_words(keys["content_hash"]), _id_words(keys["document_id"]))
+
+
+def pair_blocks(keys: pa.Table, pairs: MeetingPairs, files: int) -> Iterator[tuple[int, pa.Table]]:
+    """Pairs by the two files that hold their texts: (left file * `files` + right file, rows of `PAIRS`)."""
+    numbers = keys["file"].to_numpy().astype(np.int64)
+    ids = keys["document_id"].combine_chunks()
+    table = pa.Table.from_arrays(
+        [
+            ids.take(pa.array(pairs.lower)),
+            ids.take(pa.array(pairs.higher)),
+            pa.array(bands_of(keys["key"].to_numpy()[pairs.lower])),
+        ],
+        schema=PAIRS,
+    )
+    yield from _by_group(table, numbers[pairs.lower] * files + numbers[pairs.higher])
+
+
+def unique_pairs(pairs: pa.Table) -> pa.Table:
+    """One row per pair, with the lowest band in which it met, by left and right id."""
+    lowest = pairs.group_by(["left_id", "right_id"]).aggregate([("band", "min")])
+    return lowest.rename_columns(["left_id", "right_id", "band"]).sort_by(
+        [("left_id", "ascending"), ("right_id", "ascending")]
+    )

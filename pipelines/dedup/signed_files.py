@@ -1,0 +1,87 @@
+"""Where the signatures of a partition lie, and the texts that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.engine.staging import part_name
+from schemas.catalog import require_manifest
+from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.errors import ContractError
+from schemas.storage import Folder
+
+__all__ = ["DocumentFile", "SignedFile", "document_files", "read_texts", "signed_files"]
+
+
+@dataclass(frozen=True)
+class DocumentFile:
+    """One file of documents; `number` is its place in the list of its manifest."""
+
+    number: int
+    folder_url: str
+    name: str
+
+
+@dataclass(frozen=True)
+class SignedFile:
+    """One file of signatures and the file of the documents that they are of.
+
+    Attributes:
+        number: its place among all files of one job.
+        order: the position of its partition in partition order.
+        key: its partition.
+        folder_url: the folder of the signatures.
+        name: the name of the file there.
+        documents: the file with the texts.
+    """
+
+    number: int
+    order: int
+    key: PartitionKey
+    folder_url: str
+    name: str
+    documents: DocumentFile
+
+
+def document_files(root: CorpusRoot, key: PartitionKey) -> list[DocumentFile]:
+    """The committed document files of a partition; a file's signatures lie in the part of the same number."""
+    files = require_manifest(root, "documents", key).tables["documents"].files
+    url = root.partition_folder("documents", key).url
+    return [DocumentFile(number, url, file.name) for number, file in enumerate(files)]
+
+
+def signed_files(root: CorpusRoot, keys: Sequence[PartitionKey]) -> list[SignedFile]:
+    """The committed signature files of partitions, given in partition order from the first."""
+    files: list[SignedFile] = []
+    for order, key in enumerate(keys):
+        documents = {part_name(file.number): file for file in document_files(root, key)}
+        url = root.partition_folder("signatures", key).url
+        for file in require_manifest(root, "signatures", key).tables["signatures"].files:
+            files.append(SignedFile(len(files), order, key, url, file.name, documents[file.name]))
+    return files
+
+
+def read_texts(file: DocumentFile, ids: pa.Array) -> pa.Table:
+    """`document_id` and `text` of some documents of a file.
+
+    Raises:
+        ContractError: the file does not hold all of them.
+    """
+    found = []
+    with Folder(file.folder_url).open_read(file.name) as stream:
+        parquet = pq.ParquetFile(stream)
+        for group in range(parquet.num_row_groups):
+            rows = parquet.read_row_group(group, columns=["document_id", "text"])
+            found.append(rows.filter(pc.is_in(rows["document_id"], value_set=ids)))
+    texts = pa.concat_tables(found)
+    if texts.num_rows != len(ids):
+        raise ContractError(
+            f"{file.folder_url}/{file.name} holds {texts.num_rows} of {len(ids)} documents that signatures name; "
+            "it changed while deduplication ran: run dedup again"
+        )
+    return texts

@@ -1,0 +1,151 @@
+"""The stage `dedup`: for each partition in partition order, signatures, edges and decisions.
+
+Signatures and edges are Beam jobs. Decisions are made in this process, on ids and hashes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pipelines.dedup.decide_partition import decide_partition
+from pipelines.dedup.signed_files import document_files, signed_files
+from pipelines.dedup.units import DedupUnits
+from pipelines.engine.settings import Engine
+from pipelines.engine.stage import StageRequest, StageResult
+from pipelines.engine.unit import UnitOutcome, UnitOutput, run_unit
+from schemas.catalog import require_manifest, units
+from schemas.configs.dedup import DedupConfig, EdgeConfig, SignatureConfig
+from schemas.corpus_root import PartitionKey
+from schemas.storage import Folder
+
+__all__ = ["STAGE_VERSION", "pending", "run"]
+
+STAGE_VERSION = 1
+
+# Stored bytes for each further worker process: two workers start in 3 s, in which one core compares the 25 MB of text
+# that 8 MiB of Parquet hold.
+_BYTES_PER_WORKER = 8 * 2**20
+
+
+class _Dedup:
+    """One call of the stage: which partitions there are, and the work of each unit."""
+
+    def __init__(self, request: StageRequest[DedupConfig]) -> None:
+        self.root, self.config, self.engine = request.root, request.config, request.engine
+        self.order = units(request.root, "documents")
+        self.targets = [self.order.index(key) for key in request.selected("documents")]
+        self.units = DedupUnits(self.root, self.config, STAGE_VERSION, self.order)
+
+    def _rows(self, table: str, keys: Sequence[PartitionKey]) -> int:
+        return sum(require_manifest(self.root, table, key).tables[table].rows for key in keys)
+
+    def _engine_for(self, table: str, keys: Sequence[PartitionKey]) -> Engine:
+        """The engine, with no more workers than these partitions are worth."""
+        files = (file for key in keys for file in require_manifest(self.root, table, key).tables[table].files)
+        worth = 1 + sum(file.bytes for file in files) // _BYTES_PER_WORKER
+        return replace(self.engine, workers=min(self.engine.workers, worth))
+
+    def sign(self, position: int) -> UnitOutcome:
+        """Signatures of a partition."""
+        key = self.order[position]
+
+        def work(folder: Folder) -> UnitOutput:
+            from pipelines.dedup.sign_documents import run_sign_documents
+            from pipelines.engine.write_parts import staged_tables
+
+            files = document_files(self.root, key)
+            if files:
+                config = self.config.narrowed(SignatureConfig)
+                run_sign_documents(files, config, folder, self._engine_for("documents", [key]))
+            tables = staged_tables(folder, ["signatures"])
+            return UnitOutput(tables=tables, counts={"documents": tables["signatures"].rows})
+
+        return run_unit(self.units.signatures(position), self.engine, work)
+
+    def connect(self, position: int) -> UnitOutcome:
+        """Edges of a partition."""
+        keys = self.order[: position + 1]
+
+        def work(folder: Folder) -> UnitOutput:
+            from pipelines.dedup.edge_job import EdgeJob
+            from pipelines.dedup.find_edges import run_find_edges
+            from pipelines.engine.write_parts import staged_tables
+
+            files = tuple(signed_files(self.root, keys))
+            counts = {"candidate_pairs": 0, "pairs_not_compared": 0}
+            if self._rows("signatures", keys[-1:]):
+                job = EdgeJob(files, self.config.narrowed(EdgeConfig), folder, self.config.memory_mib * 2**20, position)
+                engine = self._engine_for("signatures", keys)
+                counts = run_find_edges(job, self._rows("signatures", keys), engine)
+            tables = staged_tables(folder, ["edges"])
+            counts["verified_edges"] = tables["edges"].rows
+            return UnitOutput(tables=tables, counts=counts, notes=self._banding_note())
+
+        return run_unit(self.units.edges(position), self.engine, work)
+
+    def _banding_note(self) -> dict[str, Any]:
+        """Bands, rows, and the probability with which pairs of a similarity become candidates."""
+        banding = self.config.banding
+        return {
+            "bands": banding.bands,
+            "rows": banding.rows,
+            "recall_at_threshold": round(banding.recall(self.config.threshold), 6),
+            "recall_by_similarity": [list(point) for point in banding.curve()],
+        }
+
+    def decide(self, position: int) -> UnitOutcome:
+        """Decisions about a partition."""
+        key = self.order[position]
+
+        def work(folder: Folder) -> UnitOutput:
+            output = decide_partition(self.root, self.order, position, self.config, folder)
+            found = require_manifest(self.root, "edges", key).counts if self.config.near else {}
+            counts = {"documents": self._rows("documents", [key]), **output.counts, **found}
+            notes = {**output.notes, **(self._banding_note() if self.config.near else {})}
+            return replace(output, counts=counts, notes=notes)
+
+        return run_unit(self.units.decisions(position), self.engine, work)
+
+
+def run(request: StageRequest[DedupConfig]) -> StageResult:
+    """Deduplicate the selected partitions, each against all before it.
+
+    Earlier partitions that have no signatures get them first; decisions about them stay as they are.
+
+    Raises:
+        InputError: there are no documents.
+        LeaseError: another live run works on one of the partitions.
+        StageError: a pipeline failed.
+    """
+    dedup = _Dedup(request)
+    outcomes: list[UnitOutcome] = []
+    if dedup.config.needs_signatures:
+        outcomes += [dedup.sign(position) for position in range(dedup.targets[-1] + 1)]
+    for position in dedup.targets:
+        if dedup.config.near:
+            outcomes.append(dedup.connect(position))
+        outcomes.append(dedup.decide(position))
+    return StageResult(stage="dedup", outcomes=tuple(outcomes))
+
+
+def pending(request: StageRequest[DedupConfig]) -> int:
+    """How many units `run` would do now; a unit counts when something that it depends on is to be done.
+
+    Raises:
+        InputError: there are no documents.
+    """
+    dedup = _Dedup(request)
+    count = 0
+    unsigned = undecided = False
+    for position in range(dedup.targets[-1] + 1):
+        if dedup.config.needs_signatures and dedup.units.signatures(position).done() is None:
+            unsigned = True
+            count += 1
+        if position not in dedup.targets:
+            continue
+        unconnected = dedup.config.near and (unsigned or dedup.units.edges(position).done() is None)
+        undecided = undecided or unconnected or dedup.units.decisions(position).done() is None
+        count += unconnected + undecided
+    return count

@@ -1,0 +1,101 @@
+"""The three units of work of a partition, and what each of them depends on.
+
+unit          first table    depends on
+signatures    signatures     the partition's documents
+edges         edges          signatures of the partition and of all before it, in partition order
+decisions     duplicates     edges of the partition, documents of it and of all before it, decisions of all before it
+
+So a partition that is filled in before others makes their edges and decisions stale, and one after them does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipelines.engine.unit import Unit
+from schemas.catalog import manifest_of
+from schemas.configs.dedup import DedupConfig, EdgeConfig, SignatureConfig
+from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.manifest import InputRecord, fingerprint
+
+__all__ = ["DedupUnits"]
+
+
+@dataclass(frozen=True)
+class DedupUnits:
+    """The units of a corpus as its committed tables stand.
+
+    The digest of a table is read once: ask for the edges of a partition when all signatures are there, and for its
+    decisions when its edges and all decisions before it are.
+
+    Attributes:
+        root: the corpus.
+        config: the settings.
+        version: the stage's version.
+        order: all partitions with documents, in partition order.
+    """
+
+    root: CorpusRoot
+    config: DedupConfig
+    version: int
+    order: Sequence[PartitionKey]
+    _digests: dict[tuple[str, PartitionKey], str] = field(default_factory=dict, init=False)
+
+    def _digest(self, table: str, key: PartitionKey) -> str:
+        if (table, key) not in self._digests:
+            manifest = manifest_of(self.root, table, key)
+            self._digests[table, key] = manifest.tables[table].digest if manifest else "none"
+        return self._digests[table, key]
+
+    def _input(self, table: str, position: int) -> InputRecord:
+        key = self.order[position]
+        return InputRecord(name=f"{table}/{key}", digest=self._digest(table, key))
+
+    def _inputs_before(self, table: str, position: int) -> InputRecord:
+        """One record for all partitions before this one, so that a manifest stays small in a corpus of thousands."""
+        before = [[str(key), self._digest(table, key)] for key in self.order[:position]]
+        return InputRecord(name=f"{table} of {position} partitions before", digest=fingerprint(before))
+
+    def signatures(self, position: int) -> Unit:
+        """The unit that writes `signatures/`."""
+        return Unit(
+            root=self.root,
+            stage="dedup-signatures",
+            version=self.version,
+            key=self.order[position],
+            table="signatures",
+            config=self.config.narrowed(SignatureConfig),
+            inputs=(self._input("documents", position),),
+        )
+
+    def edges(self, position: int) -> Unit:
+        """The unit that writes `edges/`; the signatures that it depends on must be there."""
+        return Unit(
+            root=self.root,
+            stage="dedup-edges",
+            version=self.version,
+            key=self.order[position],
+            table="edges",
+            config=self.config.narrowed(EdgeConfig),
+            inputs=(self._input("signatures", position), self._inputs_before("signatures", position)),
+        )
+
+    def decisions(self, position: int) -> Unit:
+        """The unit that writes `duplicates/` and `clusters/`; the edges that it depends on must be there."""
+        inputs = [
+            self._input("documents", position),
+            self._inputs_before("documents", position),
+            self._inputs_before("duplicates", position),
+        ]
+        if self.config.near:
+            inputs.append(self._input("edges", position))
+        return Unit(
+            root=self.root,
+            stage="dedup",
+            version=self.version,
+            key=self.order[position],
+            table="duplicates",
+            config=self.config,
+            inputs=tuple(inputs),
+        )

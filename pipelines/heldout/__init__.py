@@ -1,0 +1,1 @@
+"""Evaluation tasks and fine-tuning pairs cut from kept documents."""

@@ -1,0 +1,110 @@
+"""Encoded documents on their way into shards: temporary files of tokens with the index rows that go with them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.tokens.encoding import Ids, TextEncoder
+from schemas.errors import ContractError
+from schemas.identity import stable_fraction
+from schemas.split import SPLITS, Split, split_of
+from schemas.storage import Folder
+from schemas.token_shard import TOKEN_INDEX
+
+__all__ = ["INPUT_COLUMNS", "EncodedBlock", "EncodedSplit", "encode_block", "read_index", "spill_block"]
+
+_RECORD_COLUMNS = ["url", "record_file", "record_offset", "record_id", "captured_at"]
+INPUT_COLUMNS = ["document_id", "content_hash", "text", *_RECORD_COLUMNS]
+_STORED_INDEX = pa.schema([field for field in TOKEN_INDEX if field.name != "start"])
+_DECODED_SHARE = 0.01  # of documents whose ids are decoded and compared; the byte lengths are compared for all
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """The documents of one block that fall into one split: their ids in stream order, and their index without start."""
+
+    split: Split
+    tokens: Ids
+    index: pa.Table
+
+
+@dataclass(frozen=True)
+class EncodedBlock:
+    """Where an `EncodedSplit` was written: block number `block` of part number `part` of the documents."""
+
+    part: int
+    block: int
+    url: str
+    tokens: int
+    first_id: bytes
+    last_id: bytes
+
+
+def _check_some(encoder: TextEncoder, rows: pa.Table, encoded: list[Ids]) -> None:
+    hashes, texts = rows.column("content_hash").to_pylist(), rows.column("text").to_pylist()
+    for content, text, ids in zip(hashes, texts, encoded, strict=True):
+        if stable_fraction(content, 0, "decode check") < _DECODED_SHARE and encoder.decode(ids) != text.encode("utf-8"):
+            raise ContractError(f"the ids of the text {content.hex()} decode to another text; make another tokenizer")
+
+
+def encode_block(encoder: TextEncoder, rows: pa.Table, test: float, validation: float) -> Iterator[EncodedSplit]:
+    """Encode documents, each followed by the end-of-text id, and part them by split.
+
+    Args:
+        encoder: of the tokenizer.
+        rows: `INPUT_COLUMNS`, in the order of document_id.
+        test: share of test documents.
+        validation: share of validation documents.
+
+    Raises:
+        ContractError: the tokenizer loses text, or the rows are out of order.
+    """
+    identities = rows.column("document_id").to_pylist()
+    if any(left >= right for left, right in pairwise(identities)):
+        raise ContractError("documents are not in the order of their ids, each once; run clean again")
+    encoded = encoder.encode(rows.column("text").to_pylist())
+    _check_some(encoder, rows, encoded)
+    end = np.array([encoder.end_of_text], dtype=encoder.dtype)
+    index = pa.table(
+        {
+            "length": pa.array([len(ids) + 1 for ids in encoded], pa.uint64()),
+            "document_id": rows.column("document_id"),
+            "piece": pa.array(np.zeros(rows.num_rows, dtype=np.int32)),
+            "characters": pc.utf8_length(rows.column("text")).cast(pa.int64()),
+            "utf8_bytes": pc.binary_length(rows.column("text")).cast(pa.int64()),
+            **{name: rows.column(name) for name in _RECORD_COLUMNS},
+        },
+        schema=_STORED_INDEX,
+    )
+    splits = [split_of(content, test, validation) for content in rows.column("content_hash").to_pylist()]
+    for split in SPLITS:
+        chosen = [number for number, one in enumerate(splits) if one == split]
+        if chosen:
+            tokens = np.concatenate([part for number in chosen for part in (encoded[number], end)])
+            yield EncodedSplit(split, tokens, index.take(pa.array(chosen, pa.int64())))
+
+
+def spill_block(folder: Folder, part: int, block: int, encoded: EncodedSplit) -> EncodedBlock:
+    """Write tokens (little-endian) and index rows into a temporary folder, under a name of their own."""
+    name = f"{encoded.split}-{part:05d}-{block:05d}-{uuid.uuid4().hex}"
+    with folder.open_write(f"{name}.tokens") as stream:
+        stream.write(np.ascontiguousarray(encoded.tokens, dtype=encoded.tokens.dtype.newbyteorder("<")).data)
+    with folder.open_write(f"{name}.index") as stream, pa.ipc.new_stream(stream, _STORED_INDEX) as writer:
+        writer.write_table(encoded.index)
+    identities = encoded.index.column("document_id")
+    first, last = identities[0].as_py(), identities[-1].as_py()
+    return EncodedBlock(part, block, f"{folder.url}/{name}", len(encoded.tokens), first, last)
+
+
+def read_index(block: EncodedBlock) -> pa.Table:
+    """The index rows of a block, without their start."""
+    folder, _, name = block.url.rpartition("/")
+    with Folder(folder).open_read(f"{name}.index") as stream:
+        return pa.ipc.open_stream(stream).read_all()

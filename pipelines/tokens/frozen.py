@@ -1,0 +1,55 @@
+"""A tokenizer that was made and will not change: where it lies and what is known of it without loading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.errors import ContractError, InputError
+from schemas.manifest import read_manifest
+from schemas.token_shard import tokenizer_fingerprint
+
+__all__ = ["TOKENIZERS", "TOKENIZER_FILE", "FrozenTokenizer", "read_tokenizer", "tokenizer_key"]
+
+TOKENIZERS = "tokenizers"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+def tokenizer_key(name: str) -> PartitionKey:
+    """The unit of work of one tokenizer: its folder is `<root>/tokenizers/<name>/`."""
+    return PartitionKey(name, "")
+
+
+@dataclass(frozen=True)
+class FrozenTokenizer:
+    """What later stages pin; `content` is that of `tokenizer.json`."""
+
+    name: str
+    fingerprint: str
+    vocabulary_size: int
+    end_of_text: int
+    content: bytes
+
+
+def read_tokenizer(root: CorpusRoot, name: str) -> FrozenTokenizer:
+    """Read a tokenizer of the corpus and check that it is still the one that was made.
+
+    Raises:
+        InputError: there is none of this name.
+        ContractError: its file was changed or lost since.
+    """
+    folder = root.tokenizer_folder(name)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise InputError(f"no tokenizer {name!r} in {root.url}; run `corpusmill run tokenizer` first")
+    where = f"{folder.url}/{TOKENIZER_FILE}"
+    if not folder.exists(TOKENIZER_FILE):
+        raise ContractError(f"{where} is missing, and its manifest lists it; restore it or make a tokenizer anew")
+    content = folder.read(TOKENIZER_FILE)
+    fingerprint = tokenizer_fingerprint(content)
+    if fingerprint != manifest.notes["fingerprint"]:
+        raise ContractError(
+            f"{where} was changed after it was made; restore it, or make another one with `--set name=` a new name"
+        )
+    counts = manifest.counts
+    return FrozenTokenizer(name, fingerprint, counts["vocabulary_size"], counts["end_of_text"], content)

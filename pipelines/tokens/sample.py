@@ -1,0 +1,71 @@
+"""A sample of documents that depends on nothing but which documents there are.
+
+Each text is drawn a number from its content hash and a seed; the sample is the texts of the lowest numbers, until
+their bytes reach a budget. So partitions, files, order and copies of a text make no difference.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from schemas.identity import stable_fraction
+
+__all__ = ["Sample", "SampledText"]
+
+
+class SampledText(NamedTuple):
+    """One text of the sample; where copies of it come from several sources, the first source by name."""
+
+    draw: float
+    content_hash: bytes
+    source: str
+    text: str
+
+
+class Sample:
+    """Takes texts in any order and keeps the sample of those seen so far; memory is bounded by the budget."""
+
+    def __init__(self, budget_bytes: int, seed: int) -> None:
+        self._budget = budget_bytes
+        self._seed = seed
+        self._highest: list[tuple[float, bytes]] = []  # negated draws: the first entry is the next one to go
+        self._kept: dict[bytes, tuple[SampledText, int]] = {}
+        self._bytes = 0
+
+    def add(self, content: bytes, source: str, text: str) -> None:
+        """Offer a text."""
+        known = self._kept.get(content)
+        if known is not None:
+            if source < known[0].source:
+                self._kept[content] = known[0]._replace(source=source), known[1]
+            return
+        draw = stable_fraction(content, self._seed, "tokenizer sample")
+        if self._bytes >= self._budget and draw > -self._highest[0][0]:
+            return
+        size = len(text.encode("utf-8"))
+        self._kept[content] = SampledText(draw, content, source, text), size
+        heapq.heappush(self._highest, (-draw, content))
+        self._bytes += size
+        self._drop()
+
+    def _drop(self) -> None:
+        """Let go of the highest draws as long as those below them reach the budget alone."""
+        while len(self._kept) > 1:
+            highest = self._highest[0][1]
+            size = self._kept[highest][1]
+            if self._bytes - size < self._budget:
+                return
+            heapq.heappop(self._highest)
+            del self._kept[highest]
+            self._bytes -= size
+
+    @property
+    def utf8_bytes(self) -> int:
+        """Bytes of the texts kept."""
+        return self._bytes
+
+    def texts(self) -> Iterator[SampledText]:
+        """The sample, ordered by draw."""
+        yield from sorted(entry[0] for entry in self._kept.values())

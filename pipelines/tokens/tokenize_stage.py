@@ -1,0 +1,98 @@
+"""The stage `tokenize`: kept documents as token shards, by split.
+
+Writes `<root>/tokens/<tokenizer>/<split>/<source>/<partition>/`: shards of one stream, and `index.parquet` with a row
+a document in stream order. The unit's manifest lies in the folder of the train split. What a partition gives depends
+on its own documents, its own duplicates and the tokenizer, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.engine.stage import StageRequest, StageResult
+from pipelines.engine.staging import StagedTable
+from pipelines.engine.unit import Unit, UnitOutput, run_unit
+from pipelines.heldout.kept_documents import input_records
+from pipelines.tokens.frozen import TOKENIZERS, FrozenTokenizer, read_tokenizer
+from schemas.catalog import require_manifest
+from schemas.configs.tokenize import TokenizeConfig
+from schemas.manifest import InputRecord
+from schemas.split import SPLITS
+from schemas.storage import Folder
+from schemas.token_shard import INDEX_NAME, token_table
+
+__all__ = ["STAGE_VERSION", "pending", "run"]
+
+STAGE_VERSION = 1
+
+
+def _count(staged: StagedTable) -> tuple[int, int, int]:
+    """Documents, tokens and UTF-8 bytes of a split, from the index as it was written."""
+    if not any(file.name == INDEX_NAME for file in staged.files):
+        return 0, 0, 0
+    with staged.folder.open_read(INDEX_NAME) as stream:
+        index = pq.read_table(stream, columns=["length", "utf8_bytes"])
+    return index.num_rows, pc.sum(index.column("length")).as_py(), pc.sum(index.column("utf8_bytes")).as_py()
+
+
+def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, unit: Unit, folder: Folder) -> UnitOutput:
+    from pipelines.engine.runner import run_pipeline
+    from pipelines.engine.write_parts import staged_tables
+    from pipelines.tokens.transform import TokenizeDocuments, TokenizeJob
+
+    documents = require_manifest(request.root, "documents", unit.key).tables["documents"]
+    job = TokenizeJob(root=request.root, key=unit.key, tokenizer=tokenizer, config=request.config, folder=folder)
+    transform = TokenizeDocuments(job, [file.name for file in documents.files])
+    run_pipeline(lambda pipeline: pipeline | "Tokenize" >> transform, request.engine, "tokenize")
+
+    by_split = {split: token_table(tokenizer.name, split) for split in SPLITS}
+    tables = staged_tables(folder, by_split.values())
+    counts: dict[str, int] = {"removed_duplicates": documents.rows}
+    for split, table in by_split.items():
+        numbers = _count(tables[table])
+        counts["removed_duplicates"] -= numbers[0]
+        for name, number in zip(("documents", "tokens", "utf8_bytes"), numbers, strict=True):
+            counts[f"{name}_{split}"] = number
+    return UnitOutput(tables=tables, counts=counts)
+
+
+def _units(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer) -> Iterator[Unit]:
+    pinned = InputRecord(name=f"{TOKENIZERS}/{tokenizer.name}", digest=tokenizer.fingerprint)
+    for key in request.selected("documents"):
+        yield Unit(
+            root=request.root,
+            stage="tokenize",
+            version=STAGE_VERSION,
+            key=key,
+            table=token_table(tokenizer.name, "train"),
+            config=request.config,
+            inputs=(*input_records(request.root, [key]), pinned),
+        )
+
+
+def pending(request: StageRequest[TokenizeConfig]) -> int:
+    """Units that `run` would do now.
+
+    Raises:
+        InputError: there is no tokenizer of this name, or no documents are committed.
+    """
+    return sum(unit.done() is None for unit in _units(request, read_tokenizer(request.root, request.config.tokenizer)))
+
+
+def run(request: StageRequest[TokenizeConfig]) -> StageResult:
+    """Write the shards of all (or the asked for) partitions with documents, unless they are there.
+
+    Raises:
+        InputError: there is no tokenizer of this name, or no documents are committed.
+        StageError: a pipeline failed.
+        LeaseError: another live run is doing one of the units.
+    """
+    tokenizer = read_tokenizer(request.root, request.config.tokenizer)
+    outcomes = [
+        run_unit(unit, request.engine, partial(_work, request, tokenizer, unit)) for unit in _units(request, tokenizer)
+    ]
+    return StageResult(stage="tokenize", outcomes=tuple(outcomes))

@@ -1,0 +1,1 @@
+"""Contracts between the stages: tables, manifests, configs, storage. Knows none of the other packages."""

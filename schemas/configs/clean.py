@@ -1,0 +1,67 @@
+"""Settings of the stage `clean`."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from schemas.configs.base import StageConfig
+from schemas.configs.clean_presets import PRESETS, RULES
+
+__all__ = ["CleanConfig"]
+
+_MEBIBYTE = 2**20
+
+
+def _refuse_unknown(what: str, names: set[str], known: dict[str, object]) -> None:
+    unknown = sorted(names - known.keys())
+    if unknown:
+        raise ValueError(f"unknown {what} {unknown[0]!r}; there are: {', '.join(known)}")
+
+
+class CleanConfig(StageConfig):
+    """How raw records become documents, and which documents are kept."""
+
+    stage: ClassVar[str] = "clean"
+
+    preset: str = Field(
+        "fineweb", title="Preset", description="named list of quality rules; `rules` replaces it where given"
+    )
+    rules: tuple[str, ...] | None = Field(
+        None, title="Rules", description="names of the rules to apply; empty switches every filter and edit off"
+    )
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, title="Thresholds", description="by rule, in place of the preset's"
+    )
+    languages: tuple[str, ...] | None = Field(
+        None, title="Languages", description="ISO 639-1 codes kept by the rule `language`; empty for all"
+    )
+    extractor: Literal["precise", "fast", "resiliparse"] = Field(
+        "precise", title="Extractor", description="how main text is found in HTML"
+    )
+    max_item_bytes: int = Field(
+        20 * _MEBIBYTE, gt=0, le=1024 * _MEBIBYTE, title="Largest item", description="bytes after decoding"
+    )
+    max_html_nodes: int = Field(500_000, gt=0, title="Most HTML nodes", description="tags of a page")
+    # The HTML parser drops what lies deeper than 255 elements without a word.
+    max_html_depth: int = Field(250, gt=0, le=250, title="Deepest HTML", description="nested tags of a page")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> CleanConfig:
+        _refuse_unknown("preset", {self.preset}, dict(PRESETS))
+        _refuse_unknown("rule", {*(self.rules or ()), *self.thresholds}, dict(RULES))
+        return self
+
+    def active_rules(self) -> tuple[str, ...]:
+        """The rules to apply, in order."""
+        return PRESETS[self.preset].rules if self.rules is None else self.rules
+
+    def threshold(self, rule: str) -> float:
+        """The threshold of a rule: the config's, else the preset's, else the rule's own."""
+        default = PRESETS[self.preset].thresholds.get(rule, RULES[rule].threshold)
+        return self.thresholds.get(rule, default)
+
+    def kept_languages(self) -> tuple[str, ...]:
+        """Languages that the rule `language` keeps; empty for all."""
+        return PRESETS[self.preset].languages if self.languages is None else self.languages

@@ -1,0 +1,162 @@
+"""Settings of the deduplication stage, and the banding that follows from them.
+
+Each class holds what one unit of the stage depends on: what is in `SignatureConfig` makes signatures stale when it
+changes, `EdgeConfig` adds what makes edges stale, `DedupConfig` what makes decisions stale.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar, Literal, NamedTuple, TypeVar
+
+from pydantic import Field, model_validator
+
+from schemas.configs.base import StageConfig
+
+__all__ = ["Banding", "DedupConfig", "EdgeConfig", "SignatureConfig"]
+
+_CURVE = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+# Band keys hold the band's number in their upper 16 bits.
+_MAX_BANDS = 2**16
+
+
+class Banding(NamedTuple):
+    """A signature's first `bands * rows` values, cut in bands of `rows` values each."""
+
+    bands: int
+    rows: int
+
+    def recall(self, similarity: float) -> float:
+        """Probability that two texts of this Jaccard similarity agree in at least one whole band.
+
+        `1 - (1 - s^rows)^bands` (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, section 3.4.2).
+        """
+        return float(1.0 - (1.0 - similarity**self.rows) ** self.bands)
+
+    def curve(self) -> list[tuple[float, float]]:
+        """The S-curve at a few similarities: (similarity, probability that such a pair is found)."""
+        return [(similarity, round(self.recall(similarity), 6)) for similarity in _CURVE]
+
+    @classmethod
+    def widest(cls, permutations: int, threshold: float, recall: float) -> Banding | None:
+        """The banding with the most rows, hence the fewest false candidates, that has the recall at the threshold.
+
+        None where these permutations cannot reach it.
+        """
+        for rows in range(permutations, 0, -1):
+            banding = cls(permutations // rows, rows)
+            if banding.bands < _MAX_BANDS and banding.recall(threshold) >= recall:
+                return banding
+        return None
+
+
+class SignatureConfig(StageConfig):
+    """What the signature of a document depends on, beside its text."""
+
+    stage: ClassVar[str] = "dedup"
+
+    ngram: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        title="Words of a shingle",
+        description="Texts are compared as sets of n-grams of lower-cased words; a text of fewer words than n has "
+        "none and can be removed as an exact copy only.",
+    )
+    permutations: int = Field(
+        default=108,
+        ge=1,
+        le=4096,
+        title="Permutations",
+        description="Values of a MinHash signature. Bands and rows are chosen from them; 108 = 18 bands of 6 rows.",
+    )
+    seed: int = Field(default=1, ge=0, lt=2**32, title="Seed", description="Seed of the permutations.")
+
+
+class EdgeConfig(SignatureConfig):
+    """What decides which pairs are compared and which of them count as near-duplicates."""
+
+    threshold: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        title="Threshold",
+        description="Two texts are near-duplicates when the exact Jaccard similarity of their n-gram sets is at "
+        "least this.",
+    )
+    recall: float = Field(
+        default=0.995,
+        gt=0,
+        lt=1,
+        title="Recall at the threshold",
+        description="Probability with which a pair exactly at the threshold becomes a candidate; more similar pairs "
+        "are found more often. Fixes the number of bands and rows.",
+    )
+    max_bucket: int = Field(
+        default=256,
+        ge=1,
+        le=1_000_000,
+        title="Largest bucket compared in full",
+        description="Among texts that agree in a band, each is compared with this many of the highest-ranked ones; "
+        "pairs left out are counted.",
+    )
+
+    @model_validator(mode="after")
+    def _recall_can_be_reached(self) -> EdgeConfig:
+        if Banding.widest(self.permutations, self.threshold, self.recall) is None:
+            raise ValueError(
+                f"{self.permutations} permutations cannot find pairs of similarity {self.threshold} with probability "
+                f"{self.recall}; raise permutations or threshold, or lower recall"
+            )
+        return self
+
+    @cached_property
+    def banding(self) -> Banding:
+        """The bands and rows that these settings ask for."""
+        banding = Banding.widest(self.permutations, self.threshold, self.recall)
+        assert banding is not None
+        return banding
+
+
+NarrowT = TypeVar("NarrowT", bound=SignatureConfig)
+
+
+class DedupConfig(EdgeConfig):
+    """All settings of the stage. Removal by URL is not there yet."""
+
+    operational: ClassVar[frozenset[str]] = frozenset({"memory_mib"})
+
+    levels: tuple[Literal["exact", "near"], ...] = Field(
+        default=("exact", "near"),
+        min_length=1,
+        title="Levels",
+        description="exact: equal texts; near: texts at or above the threshold. Without exact, equal texts are "
+        "near-duplicates of similarity 1, and texts shorter than a shingle stay.",
+    )
+    memory_mib: int = Field(
+        default=512,
+        ge=64,
+        le=1_048_576,
+        title="Memory",
+        description="MiB that one worker may use for what it compares at once; changes no result.",
+    )
+
+    @property
+    def near(self) -> bool:
+        """Whether near-duplicates go."""
+        return "near" in self.levels
+
+    @property
+    def needs_signatures(self) -> bool:
+        """Whether decisions depend on what signatures hold."""
+        return self.levels != ("exact",)
+
+    def narrowed(self, to: type[NarrowT]) -> NarrowT:
+        """The part of these settings that one unit depends on."""
+        return to(**{name: getattr(self, name) for name in to.model_fields})
+
+    @model_validator(mode="after")
+    def _levels_are_named_once(self) -> DedupConfig:
+        if len(set(self.levels)) != len(self.levels):
+            raise ValueError("levels must name each level once")
+        return self

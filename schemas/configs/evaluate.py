@@ -1,0 +1,42 @@
+"""Settings of evaluating a run on a suite."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from schemas.configs.base import StageConfig
+
+__all__ = ["EvaluateConfig"]
+
+
+class EvaluateConfig(StageConfig):
+    """What is scored and how much of it."""
+
+    stage: ClassVar[str] = "evaluate"
+    operational: ClassVar[frozenset[str]] = frozenset(["batch"])
+
+    step: int | None = Field(default=None, ge=0, title="Step", description="Checkpoint to score; empty: the newest.")
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        title="Limit",
+        description="Items of a task, and windows of each source for perplexity, at most; empty: all.",
+    )
+    untrained: bool = Field(
+        default=True, title="Untrained", description="Score the model as it was before training, too."
+    )
+    untrained_limit: int | None = Field(
+        default=40,
+        ge=1,
+        title="Untrained limit",
+        description="As `limit`, for the untrained model, whose scores are near chance; empty: as `limit`.",
+    )
+    bigram: bool = Field(
+        default=True, title="Bigram", description="Compare perplexity with an add-one bigram model of the shards."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, title="Seed", description="Of the draws of few-shot examples.")
+    batch: int = Field(
+        default=32, ge=1, le=65_536, title="Batch", description="Sequences of one forward pass; never changes a score."
+    )

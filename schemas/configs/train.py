@@ -1,0 +1,122 @@
+"""Settings of pretraining; defaults are GPT-3's where Brown et al. 2020, appendix B, states them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from schemas.configs.base import StageConfig
+from schemas.configs.model import ModelShape
+from schemas.configs.presets import PRESETS
+
+__all__ = ["TrainConfig"]
+
+
+class TrainConfig(StageConfig):
+    """One training run. `preset` fills in whatever is not given; all lengths in tokens count inputs."""
+
+    stage: ClassVar[str] = "train"
+    operational: ClassVar[frozenset[str]] = frozenset(
+        [
+            "micro_batch",
+            "validation_every",
+            "validation_windows",
+            "sample_every",
+            "sample_prompts",
+            "sample_tokens",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "verify_shards",
+            "progress_seconds",
+            "threads",
+        ]
+    )
+
+    preset: str | None = Field(default=None, title="Preset", description=f"one of {', '.join(PRESETS)}")
+    model: ModelShape = Field(default=ModelShape(), title="Model", description="the model's shape")
+    seed: int = Field(default=0, title="Seed", description="of initial weights, data order and dropout", ge=0, lt=2**63)
+
+    steps: int | None = Field(
+        default=None, title="Steps", description="optimizer steps; empty: all whole batches of the mixture", ge=1
+    )
+    batch: int = Field(default=256, title="Batch", description="sequences a step", ge=1)
+    micro_batch: int | None = Field(
+        default=None, title="Micro-batch", description="sequences of one forward pass; empty: the whole batch", ge=1
+    )
+    ramp_start: int = Field(
+        default=16, title="Ramp start", description="sequences of the first steps of a batch ramp", ge=1
+    )
+    ramp_tokens: int = Field(
+        default=0, title="Ramp", description="tokens over which the batch grows linearly; 0: no ramp", ge=0
+    )
+
+    optimizer: Literal["adam", "adamw", "sgd"] = Field(
+        default="adamw",
+        title="Optimizer",
+        description="adam adds weight decay to the gradient, adamw takes it off the weights",
+    )
+    learning_rate: float = Field(default=6e-4, title="Learning rate", description="the highest", gt=0, le=10)
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine", title="Schedule", description="of the learning rate after the warm-up"
+    )
+    final_share: float = Field(
+        default=0.1, title="Final share", description="of the learning rate at the end", ge=0, le=1
+    )
+    warmup_tokens: int = Field(default=375_000_000, title="Warm-up", description="tokens of linear warm-up", ge=0)
+    decay_tokens: int | None = Field(
+        default=None, title="Decay", description="tokens until the final share; empty: the whole run", ge=1
+    )
+    beta1: float = Field(default=0.9, title="Beta 1", description="Adam's; SGD's momentum", ge=0, lt=1)
+    beta2: float = Field(default=0.95, title="Beta 2", description="Adam's", ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, title="Epsilon", description="Adam's", gt=0)
+    weight_decay: float = Field(default=0.1, title="Weight decay", description="on matrices only", ge=0)
+    gradient_clip: float = Field(default=1.0, title="Gradient clip", description="largest norm of the gradient", gt=0)
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        default="auto", title="Precision", description="of matrix products; auto: bf16 where the processor has it"
+    )
+
+    validation_every: int = Field(default=100, title="Validate every", description="steps; 0: at the end only", ge=0)
+    validation_windows: int = Field(
+        default=64, title="Validation windows", description="per source, spread evenly over the validation split", ge=1
+    )
+    sample_every: int = Field(default=500, title="Sample every", description="steps; 0: at the end only", ge=0)
+    sample_prompts: tuple[str, ...] = Field(
+        default=("",), title="Sample prompts", description="texts to go on from; empty: from the start of a document"
+    )
+    sample_tokens: int = Field(default=64, title="Sample length", description="tokens of a sample", ge=1, le=2048)
+    checkpoint_every: int = Field(default=500, title="Checkpoint every", description="steps; 0: at the end only", ge=0)
+    keep_checkpoints: int = Field(default=2, title="Keep", description="newest checkpoints that stay", ge=1)
+    verify_shards: bool = Field(
+        default=True, title="Verify shards", description="read all tokens once at the start and compare their checksums"
+    )
+    progress_seconds: float = Field(default=2.0, title="Progress", description="seconds between lines on stderr", gt=0)
+    threads: int | None = Field(
+        default=None, title="Threads", description="of PyTorch; empty: its own choice", ge=1, le=1024
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("preset") is None:
+            return given
+        name = given["preset"]
+        if name not in PRESETS:
+            raise ValueError(f"no preset {name!r}; known presets: {', '.join(PRESETS)}")
+        preset = PRESETS[name]
+        model = given.get("model", {})
+        if isinstance(model, dict):
+            model = {**preset["model"], **model}
+        return {**preset, **given, "model": model}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.micro_batch is not None and self.micro_batch > self.batch:
+            raise ValueError(f"micro_batch {self.micro_batch} is over batch {self.batch}; lower it")
+        if self.ramp_tokens and self.ramp_start > self.batch:
+            raise ValueError(f"ramp_start {self.ramp_start} is over batch {self.batch}; lower it or set ramp_tokens=0")
+        if self.decay_tokens is not None and self.decay_tokens <= self.warmup_tokens:
+            raise ValueError(
+                f"decay_tokens {self.decay_tokens} is not over warmup_tokens {self.warmup_tokens}; change one of them"
+            )
+        return self

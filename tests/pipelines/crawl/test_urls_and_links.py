@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.crawl.links import link_targets, sitemap_entries
+from pipelines.crawl.urls import canonical_url, host_of, origin_of
+
+PAGE = "http://ex.com/dir/page.html"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("HTTP://Example.COM:80/a/../b/./c#part", "http://example.com/b/c"),
+        ("https://example.com:443", "https://example.com/"),
+        ("https://example.com:80/", "https://example.com:80/"),
+        ("http://bücher.example/ü?q=é", "http://xn--bcher-kva.example/%C3%BC?q=%C3%A9"),
+        (" http://ex.com/a b\n ", "http://ex.com/a%20b"),
+        ("http://[::1]:8080/x", "http://[::1]:8080/x"),
+        ("mailto:a@ex.com", None),
+        ("javascript:void(0)", None),
+        ("file:/usr/lib/os.py", None),
+        ("http://user:secret@ex.com/", None),
+        ("http://ex.com:0/", None),
+        ("http://ex.com:99999/", None),
+        ("http://ex.com/\x00", None),
+        ("http:///path", None),
+        ("", None),
+    ],
+)
+def test_canonical_url(text: str, expected: str | None) -> None:
+    assert canonical_url(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("x.html", "http://ex.com/dir/x.html"),
+        ("../y?a=1#z", "http://ex.com/y?a=1"),
+        ("//o.com/z", "http://o.com/z"),
+        ("?q", "http://ex.com/dir/page.html?q"),
+        ("#here", PAGE),
+        ("ht\ntp://ex.com/\tb", "http://ex.com/b"),
+    ],
+)
+def test_relative_links(link: str, expected: str) -> None:
+    assert canonical_url(link, PAGE) == expected
+
+
+@given(st.text(max_size=40))
+def test_canonical_form_is_stable_and_nothing_is_raised(text: str) -> None:
+    once = canonical_url(text, PAGE)
+    if once is not None:
+        assert canonical_url(once) == once
+        assert origin_of(once) in once
+        assert host_of(once)
+
+
+def test_links_in_order_each_once() -> None:
+    html = b"""<html><body><a href="b">1</a><A HREF='/a#x'>2</A><map><area href="c?d&amp;e"></map><a name="no">3</a>
+    <a href="/a#y">4</a><a href="mailto:me">5</a><a href="">6</a><a href="b">7</a>
+    <link href="style.css"></body></html>"""
+    assert link_targets(html, None, PAGE) == ["http://ex.com/dir/b", "http://ex.com/a", "http://ex.com/dir/c?d&e"]
+
+
+def test_base_and_charset_are_minded() -> None:
+    html = '<head><base href="/other/"></head><a href="ü">x</a>'
+    assert link_targets(html.encode("latin-1"), "iso-8859-1", PAGE) == ["http://ex.com/other/%C3%BC"]
+    assert link_targets(html.encode(), "utf-8", PAGE) == ["http://ex.com/other/%C3%BC"]
+    assert link_targets(b'<a href="x">', "no-such-charset", PAGE) == ["http://ex.com/dir/x"]
+
+
+@given(st.binary(max_size=200), st.sampled_from([None, "utf-8", "utf-16", "big5", "rot13", "punycode", "nope"]))
+def test_no_bytes_break_the_link_reader(html: bytes, charset: str | None) -> None:
+    assert isinstance(link_targets(html, charset, PAGE), list)
+    assert isinstance(sitemap_entries(html, 100).pages, list)
+    assert isinstance(sitemap_entries(b"\x1f\x8b" + html, 100).pages, list)
+
+
+def test_sitemap_and_sitemap_index() -> None:
+    urls = (
+        b'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><url><loc> http://ex.com/a </loc></url></urlset>'
+    )
+    assert sitemap_entries(urls, 1000).pages == ["http://ex.com/a"]
+    assert sitemap_entries(gzip.compress(urls), 1000).pages == ["http://ex.com/a"]
+    index = b"<sitemapindex><sitemap><loc>http://ex.com/s.xml</loc></sitemap></sitemapindex>"
+    assert sitemap_entries(index, 1000) == ([], ["http://ex.com/s.xml"])
+
+
+def test_a_sitemap_reads_no_other_file() -> None:
+    xml = b'<!DOCTYPE u [<!ENTITY x SYSTEM "file:///etc/hostname">]><urlset><url><loc>http://ex.com/&x;</loc></url></urlset>'
+    assert sitemap_entries(xml, 1000).pages in ([], ["http://ex.com/"])

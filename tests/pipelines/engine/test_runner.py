@@ -1,0 +1,147 @@
+"""Pipelines in this process and in two, what a failure says, and what a kill leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import apache_beam as beam
+import psutil
+import pytest
+
+from pipelines.engine.lifeline import OWNER_VARIABLE, own_children, watch_owner
+from pipelines.engine.runner import run_pipeline
+from pipelines.engine.settings import Engine
+from schemas.errors import InputError, StageError
+from schemas.lease import process_start
+
+_FAIL = """
+from pipelines.engine.runner import run_pipeline
+from pipelines.engine.settings import Engine
+from schemas.errors import CorpusmillError, InputError
+import apache_beam as beam
+
+def fail(number):
+    from schemas.errors import InputError
+    raise InputError("cannot read x: give another") if number else KeyError("what")
+
+for elements in ([1], [0]):
+    try:
+        build = lambda p: p | beam.Create(elements) | beam.Reshuffle() | "Do it" >> beam.Map(fail)
+        run_pipeline(build, Engine(workers=2), "try")
+    except CorpusmillError as error:
+        print(type(error).__name__, error)
+"""
+_SLOW = """
+import sys, time
+from pathlib import Path
+from pipelines.engine.runner import run_pipeline
+from pipelines.engine.settings import Engine
+import apache_beam as beam
+
+def sleep(number, folder):
+    import os, time
+    from pathlib import Path
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(0.2)
+    return number
+
+def build(p):
+    return p | beam.Create(range(int(sys.argv[2]))) | beam.Reshuffle() | beam.Map(sleep, sys.argv[1])
+
+run_pipeline(build, Engine(workers=2), "slow")
+"""
+
+
+class Note(beam.DoFn):
+    """Leaves a file named after the process that handled an element."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def process(self, element: int) -> Iterator[int]:
+        Path(self._folder, f"{element}-{os.getpid()}").touch()
+        yield element
+
+
+def test_one_worker_is_this_process(tmp_path: Path) -> None:
+    run_pipeline(lambda p: p | beam.Create([1, 2]) | beam.ParDo(Note(str(tmp_path))), Engine(workers=1), "note")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"1-{os.getpid()}", f"2-{os.getpid()}"]
+
+
+def fail(kind: type[Exception]) -> None:
+    raise kind("cannot read x: give another")
+
+
+def test_a_failure_in_this_process_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InputError, match=r"^cannot read x: give another$"):
+        run_pipeline(lambda p: p | beam.Create([InputError]) | beam.Map(fail), Engine(), "try")
+    with pytest.raises(StageError, match=r"^try failed: ValueError: cannot read x: give another \[while running 'Map"):
+        run_pipeline(lambda p: p | beam.Create([ValueError]) | beam.Map(fail), Engine(), "try")
+    assert not [record for record in caplog.records if record.name.startswith("apache_beam")]
+
+
+@pytest.mark.slow
+def test_a_failure_in_a_worker_process_is_the_same_error() -> None:
+    result = subprocess.run([sys.executable, "-c", _FAIL], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == [
+        "InputError cannot read x: give another",
+        "StageError try failed: KeyError: \"what [while running 'Do it']\"",
+    ]
+
+
+@pytest.mark.slow
+def test_two_workers_are_two_processes_that_share_the_bundles_and_end_with_the_run(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", _SLOW, str(tmp_path), "16"], check=True)
+    pids = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(pids) == 2
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def wait_until(true: object, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not true():  # type: ignore[operator]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_after_sigkill_of_the_run_its_workers_end_within_seconds(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", _SLOW, str(tmp_path), "1000"], stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 60)
+    workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
+    assert all(worker.is_running() for worker in workers)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_until(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers), 5)
+
+
+def test_a_watcher_ends_its_process_when_the_owner_is_gone() -> None:
+    owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    program = "import time; from pipelines.engine.lifeline import watch_owner; watch_owner(); time.sleep(60)"
+    env = {**os.environ, OWNER_VARIABLE: f"{owner.pid}:{process_start(owner.pid)}"}
+    watcher = subprocess.Popen([sys.executable, "-c", program], env=env)
+    stranger = {**env, OWNER_VARIABLE: f"{owner.pid}:another process had this number"}
+    assert subprocess.run([sys.executable, "-c", program], env=stranger, check=False).returncode == 1
+    assert watcher.poll() is None
+    owner.kill()
+    owner.wait()
+    assert watcher.wait(timeout=20) == 1
+
+
+def test_the_owner_does_not_watch_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    monkeypatch.delenv(OWNER_VARIABLE, raising=False)
+    before = threading.active_count()
+    watch_owner()
+    own_children()
+    assert os.environ[OWNER_VARIABLE] == f"{os.getpid()}:{process_start(os.getpid())}"
+    watch_owner()
+    assert threading.active_count() == before
+    monkeypatch.delenv(OWNER_VARIABLE)

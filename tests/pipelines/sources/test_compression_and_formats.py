@@ -1,0 +1,96 @@
+"""Plain content behind compression, and what it is told to be."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipelines.sources.compression import GzipMembers, codec_of, open_plain
+from pipelines.sources.formats import sniff_file
+from pipelines.sources.items import DamagedInputError
+from schemas.errors import InputError
+
+TEXT = b"".join(b"line %d of some text\n" % n for n in range(20_000))
+
+
+def zstd(data: bytes) -> bytes:
+    return pa.compress(data, codec="zstd", asbytes=True)  # type: ignore[no-any-return]
+
+
+PACKERS: list[Callable[[bytes], bytes]] = [gzip.compress, bz2.compress, lzma.compress, zstd]
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_all_members_are_read(pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(TEXT) + pack(b"and more")
+    assert open_plain(io.BytesIO(packed), codec_of(packed), "x").read() == TEXT + b"and more"
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_a_cut_off_file_is_damaged(pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(TEXT)[:-7]
+    with pytest.raises(DamagedInputError):
+        open_plain(io.BytesIO(packed), codec_of(packed), "x").read()
+
+
+def test_members_are_known_by_their_place() -> None:
+    first, second = gzip.compress(b"one"), gzip.compress(b"second")
+    members = GzipMembers(io.BytesIO(first + second + b"\0" * 9))
+    assert io.BufferedReader(members).read() == b"onesecond"
+    assert members.members == {0: 0, 3: len(first)}
+
+
+def test_all_before_the_damage_comes_out() -> None:
+    whole, broken = gzip.compress(b"whole"), bytearray(gzip.compress(TEXT))
+    broken[len(broken) // 2] ^= 255
+    plain = open_plain(io.BytesIO(whole + broken), "gzip", "x")
+    got: list[bytes] = []
+    with pytest.raises(DamagedInputError, match=f"the gzip member that begins at byte {len(whole)} is"):
+        got.extend(iter(lambda: plain.read1(4096), b""))
+    assert got[0] == b"whole"
+    assert b"".join(got[1:]).startswith(TEXT[:1000])
+
+
+def test_a_file_that_fails_is_not_called_damaged() -> None:
+    class Failing(io.BytesIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            raise OSError("disk on fire")
+
+    with pytest.raises(InputError, match="cannot read x: disk on fire"):
+        open_plain(Failing(), "bzip2", "x").read()
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"WARC/1.0\r\n", "warc"),
+        (b"filedesc://x 0.0.0.0 20080430204825 text/plain 73\n", "arc"),
+        (b"PAR1....", "parquet"),
+        (b'\xef\xbb\xbf{"text": "a"}\n', "jsonl"),
+        (b" <!-- hello -->\n<!DOCTYPE html>", "html"),
+        (b'<?xml version="1.0"?><html xmlns="x">', "html"),
+        ("\ufeff<html>".encode("utf-16-le"), "html"),
+        (b"# A heading\n\nMarkdown.", "text"),
+        ("안녕하세요".encode("euc-kr"), "text"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "unknown"),
+        (b"", "unknown"),
+        (b" \n ", "unknown"),
+        (b'<?xml version="1.0"?><rss>', "unknown"),
+        (b'{\n  "pretty": 1\n}', "unknown"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.html", "b.warc.gz"])
+def test_content_decides_not_the_name(tmp_path: Path, content: bytes, wanted: str, name: str) -> None:
+    path = tmp_path / name
+    for data in [content, gzip.compress(content)]:
+        path.write_bytes(data)
+        sniffed = sniff_file(str(path))
+        assert sniffed.format == wanted
+        assert (sniffed.problem is None) == (wanted != "unknown")

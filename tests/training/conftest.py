@@ -1,0 +1,203 @@
+"""A small corpus of token shards with a mixture plan, written as the pipelines write them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from schemas.configs.model import ModelShape
+from schemas.configs.train import TrainConfig
+from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.manifest import fingerprint
+from schemas.mixture import MixturePlan, Phase, ShardRef, SourceShare, SourceStream, write_mixture
+from schemas.token_shard import ShardHeader, shard_name, shard_schema, token_table
+from training.loop.prepare import prepare_run
+from training.loop.train import train
+
+TOKENIZER = "tiny"
+END_OF_TEXT = 0
+STORY_WORDS = "the a red old small cat dog bird sees likes follows house tree road in on near quickly often never"
+WORDS = STORY_WORDS.split()
+
+
+def tiny_tokenizer() -> Tokenizer:
+    """Byte-level BPE of 320 ids; id 0 is end-of-text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([" ".join(WORDS)] * 4, trainer)
+    return tokenizer
+
+
+def story(seed: int, words: int) -> str:
+    """A text in which words depend on the word before them, so that there is something to learn."""
+    generator = np.random.default_rng(seed)
+    place, picked = 0, []
+    for step in generator.choice([1, 2, 5], size=words, p=[0.7, 0.2, 0.1]):
+        place = (place + int(step)) % len(WORDS)
+        picked.append(WORDS[place])
+    return " ".join(picked)
+
+
+def write_stream(
+    root: CorpusRoot, source: str, split: str, tokens: np.ndarray, tokenizer: Tokenizer, shard_tokens: int
+) -> SourceStream:
+    """Write one stream as shards of `shard_tokens` tokens."""
+    vocabulary, refs = tokenizer.get_vocab_size(), []
+    table = token_table(TOKENIZER, split)
+    folder = root.partition_folder(table, PartitionKey(source, "one"))
+    for number, first in enumerate(range(0, len(tokens), shard_tokens)):
+        piece = tokens[first : first + shard_tokens].astype("<u2")
+        header = ShardHeader(
+            tokenizer=TOKENIZER,
+            tokenizer_fingerprint=fingerprint(TOKENIZER),
+            vocabulary_size=vocabulary,
+            end_of_text=END_OF_TEXT,
+            source=source,
+            partition="one",
+            split=split,
+            number=number,
+            first_token=first,
+            tokens=len(piece),
+            checksum=hashlib.blake2b(piece.tobytes(), digest_size=32).hexdigest(),
+        )
+        schema = shard_schema(header)
+        with folder.open_write(shard_name(number)) as stream, pa.ipc.new_file(stream, schema) as writer:
+            for start in range(0, len(piece), 1000):  # several record batches, as large shards may have
+                writer.write_batch(pa.record_batch([pa.array(piece[start : start + 1000])], schema=schema))
+        path = f"{table}/{source}/one/{shard_name(number)}"
+        refs.append(ShardRef(path=path, tokens=header.tokens, checksum=header.checksum))
+    return SourceStream(source=source, tokens=len(tokens), utf8_bytes=4 * len(tokens), documents=1, shards=tuple(refs))
+
+
+def plan_of(
+    train: tuple[SourceStream, ...],
+    samples: dict[str, int],
+    *,
+    sequence_length: int,
+    vocabulary_size: int,
+    validation: tuple[SourceStream, ...] = (),
+    test: tuple[SourceStream, ...] = (),
+    phases: int = 1,
+) -> MixturePlan:
+    """A plan that takes `samples` of each source in every phase."""
+    total = sum(samples.values())
+    windows = {stream.source: max(1, stream.windows(sequence_length)) for stream in train}
+    shares = tuple(
+        SourceShare(source=name, weight=count / total, samples=count, epochs=count / windows[name])
+        for name, count in samples.items()
+    )
+    return MixturePlan(
+        name="main",
+        tokenizer=TOKENIZER,
+        tokenizer_fingerprint=fingerprint(TOKENIZER),
+        vocabulary_size=vocabulary_size,
+        end_of_text=END_OF_TEXT,
+        sequence_length=sequence_length,
+        seed=7,
+        train=train,
+        validation=validation,
+        test=test,
+        phases=(Phase(samples=total, shares=shares),) * phases,
+    )
+
+
+CorpusFactory = Callable[..., MixturePlan]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny tensors gain nothing from threads, and on busy cores threads wait for each other at every operation."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """The tokenizer of every small corpus."""
+    return tiny_tokenizer()
+
+
+def write_corpus(
+    root: CorpusRoot,
+    tokenizer: Tokenizer,
+    *,
+    sequence_length: int = 32,
+    samples: dict[str, int] | None = None,
+    words: int = 6000,
+    phases: int = 1,
+) -> MixturePlan:
+    """Write a corpus of two sources into `root`; gives its plan, named `main`."""
+    root.tokenizer_folder(TOKENIZER).put_whole("tokenizer.json", tokenizer.to_str().encode())
+    streams: dict[str, list[SourceStream]] = {"train": [], "validation": [], "test": []}
+    for number, source in enumerate(("books", "web")):
+        for split, share in (("train", 1.0), ("validation", 0.1), ("test", 0.1)):
+            seed = 10 * number + len(split)
+            documents = [story(seed * 1000 + i, 150) for i in range(int(words * share) // 150)]
+            ids = [t for text in documents for t in (*tokenizer.encode(text).ids, END_OF_TEXT)]
+            stream = write_stream(root, source, split, np.array(ids), tokenizer, shard_tokens=2500)
+            streams[split].append(stream)
+    plan = plan_of(
+        tuple(streams["train"]),
+        samples or {"books": 300, "web": 100},
+        sequence_length=sequence_length,
+        vocabulary_size=tokenizer.get_vocab_size(),
+        validation=tuple(streams["validation"]),
+        test=tuple(streams["test"]),
+        phases=phases,
+    )
+    write_mixture(root.mixture_folder(), plan)
+    return plan
+
+
+@pytest.fixture
+def make_corpus(corpus_root: CorpusRoot, tokenizer: Tokenizer) -> CorpusFactory:
+    """`write_corpus` into `corpus_root`."""
+    return partial(write_corpus, corpus_root, tokenizer)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> str:
+    """A folder for a run."""
+    return str(tmp_path / "run")
+
+
+@pytest.fixture(scope="session")
+def _trained_once(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    root = CorpusRoot(str(folder / "corpus"))
+    write_corpus(root, tokenizer, samples={"books": 600, "web": 200})
+    config = TrainConfig(
+        model=ModelShape(context=32, layers=2, heads=2, width=32, band=8),
+        batch=8,
+        learning_rate=0.02,
+        warmup_tokens=2000,
+        precision="fp32",
+        sample_tokens=5,
+    )
+    train(prepare_run(config, root.url, "main", str(folder / "run")))
+    return folder / "run"
+
+
+@pytest.fixture
+def trained_run(_trained_once: Path, tmp_path: Path) -> str:
+    """A copy of a run of 100 steps that has learned which word follows which."""
+    shutil.copytree(_trained_once, tmp_path / "trained")
+    return str(tmp_path / "trained")

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from schemas.configs.evaluate import EvaluateConfig
+from schemas.configs.finetune import FinetuneConfig
+from schemas.errors import ConfigError, InputError
+from schemas.run import latest_step, read_run
+from training.checkpoints import load_model
+from training.cli import main
+from training.evaluation.evaluate import evaluate
+from training.finetuning import finetune as module
+from training.finetuning.finetune import FinetuneResult, finetune
+
+STORY_WORDS = "the a red old small cat dog bird sees likes follows house tree road in on near quickly often never"
+WORDS = STORY_WORDS.split()
+CONFIG = FinetuneConfig(epochs=30, batch=10, learning_rate=0.01, max_tokens=6, precision="fp32")
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    """Twice a word is answered with that word: the first ten words to learn from, and to be tested on."""
+    rows = [{"prompt": f"{word} and {word}:", "answer": f"{word} {word}"} for word in WORDS[:10]]
+    return write(tmp_path / "train.jsonl", rows * 2), write(tmp_path / "test.jsonl", rows)
+
+
+def weights(run: str) -> dict[str, torch.Tensor]:
+    return load_file(Path(run) / "checkpoints" / f"step-{latest_step(run):06d}" / "model.safetensors")
+
+
+def test_answers_get_better_and_the_run_is_a_run_like_others(
+    trained_run: str, files: tuple[str, str], tmp_path: Path
+) -> None:
+    out = str(tmp_path / "tuned")
+    before = weights(trained_run)
+    result = finetune(trained_run, files[0], out, CONFIG, files[1])
+    assert (result.pairs, result.test_pairs, result.steps, result.truncated) == (20, 10, 60, 0)
+    for metric in ("exact_match", "token_f1"):
+        score = result.scores[metric]
+        assert score.change.value == pytest.approx((score.after.value or 0) - (score.before.value or 0))
+        assert score.change.standard_error is not None
+        assert score.change.value is not None
+        assert score.change.value > 0.5 > 3 * score.change.standard_error
+    # "the the" comes first among equals; without articles it is empty, as is "a a": right for two of ten.
+    assert result.constant == {"exact_match": 0.2, "token_f1": 0.2}
+    assert (result.scores["answer_loss"].change.value or 0) < -1
+    assert FinetuneResult.model_validate_json(Path(out, "finetune.json").read_text()) == result
+
+    items = [json.loads(line) for line in Path(out, "finetune-items.jsonl").read_text().splitlines()]
+    assert [item["answer"] for item in items] == [f"{word} {word}" for word in WORDS[:10]]
+    assert sum(item["after"]["exact_match"] for item in items) / 10 == result.scores["exact_match"].after.value
+    rows = [json.loads(line) for line in Path(out, "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 61))
+    assert set(rows[0]) == {"step", "tokens", "loss", "learning_rate", "seconds"}
+    # Two words and end-of-text are three tokens or more; prompts and padding do not count.
+    assert rows[0]["tokens"] < 10 * 12
+
+    run, loaded = read_run(out), load_model(out)
+    assert run is not None
+    assert (run.kind, run.base, loaded.step) == ("finetune", str(Path(trained_run).resolve()), 60)
+    assert all(torch.equal(one, before[name]) for name, one in weights(trained_run).items())
+    suite = tmp_path / "suite.json"
+    suite.write_text('{"name": "loss", "tasks": [{"name": "loss", "kind": "perplexity"}]}')
+    scores = evaluate(out, str(suite), EvaluateConfig(limit=3)).scores
+    assert scores[0].value is not None
+
+
+def test_the_same_call_gives_the_same_weights_and_then_does_nothing(
+    trained_run: str, files: tuple[str, str], tmp_path: Path
+) -> None:
+    short = CONFIG.model_copy(update={"epochs": 2.0})
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    first = finetune(trained_run, files[0], one, short)
+    finetune(trained_run, files[0], two, short)
+    assert all(torch.equal(value, weights(two)[name]) for name, value in weights(one).items())
+    assert first.scores == {}
+    said: list[str] = []
+    assert finetune(trained_run, files[0], one, short, say=said.append) == first
+    assert said == []
+
+
+def test_an_interrupted_run_is_done_again_with_the_same_result(
+    trained_run: str, files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = CONFIG.model_copy(update={"epochs": 2.0})
+    whole, cut = str(tmp_path / "whole"), str(tmp_path / "cut")
+    expected = finetune(trained_run, files[0], whole, short)
+    steps: list[int] = []
+    real = module.train_step
+
+    def stop_at_third(*args, **kwargs):
+        steps.append(kwargs["step"])
+        if steps == [1, 2, 3]:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, "train_step", stop_at_third)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(trained_run, files[0], cut, short)
+    assert not Path(cut, "finetune.json").exists()
+    again = finetune(trained_run, files[0], cut, short)
+    assert (again.loss, again.fingerprint) == (expected.loss, expected.fingerprint)
+    rows = [json.loads(line) for line in Path(cut, "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+
+
+def test_other_data_or_settings_need_another_folder(trained_run: str, files: tuple[str, str], tmp_path: Path) -> None:
+    out, short = str(tmp_path / "tuned"), CONFIG.model_copy(update={"epochs": 0.5})
+    finetune(trained_run, files[0], out, short)
+    with pytest.raises(ConfigError, match=r"tuned: learning_rate was 0\.01 when this run began and is 0\.02 now"):
+        finetune(trained_run, files[0], out, short.model_copy(update={"learning_rate": 0.02}))
+    with pytest.raises(ConfigError, match="tuned: data was"):
+        finetune(trained_run, files[1], out, short.model_copy(update={"epochs": 1.0}))
+    with pytest.raises(InputError, match="is the run to start from; give another folder"):
+        finetune(trained_run, files[0], trained_run, short)
+
+
+def test_new_test_pairs_are_scored_anew(trained_run: str, files: tuple[str, str], tmp_path: Path) -> None:
+    out, short = str(tmp_path / "tuned"), CONFIG.model_copy(update={"epochs": 0.5})
+    assert finetune(trained_run, files[0], out, short).test_pairs == 0
+    assert finetune(trained_run, files[0], out, short, files[1]).test_pairs == 10
+    limited = short.model_copy(update={"test_limit": 4})
+    assert finetune(trained_run, files[0], out, limited, files[1]).scores["token_f1"].before.n == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"prompt": "a"}', r"train\.jsonl line 21: answer: Field required; expected one JSON object with \"prompt\""),
+        ('{"prompt": "", "answer": "b"}', r"train\.jsonl line 21: prompt: .*at least 1 character"),
+        ("prompt,answer", r"train\.jsonl line 21: .*Invalid JSON"),
+    ],
+)
+def test_malformed_data_is_one_line_with_file_and_line(
+    trained_run: str, files: tuple[str, str], tmp_path: Path, line: str, message: str
+) -> None:
+    path = Path(files[0])
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(InputError, match=message):
+        finetune(trained_run, files[0], str(tmp_path / "tuned"), CONFIG)
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_the_command(
+    trained_run: str, files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["finetune", "--run", trained_run, "--data", files[0], "--out", str(tmp_path / "tuned")]
+    assert main([*arguments, "--test", files[1], "--set", "epochs=1", "--set", "batch=10", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out.splitlines()[-1])["scores"]["token_f1"]["before"]["n"] == 10
+    assert "step 2/2" in captured.err
+    assert main([*arguments, "--set", "epoch=1"]) == 2
+    assert "finetune.epoch: unknown key; did you mean 'epochs'?" in capsys.readouterr().err
+    assert main([*arguments[:-4], "--data", "missing.jsonl", "--out", str(tmp_path / "other")]) == 2
+    assert "cannot read missing.jsonl" in capsys.readouterr().err

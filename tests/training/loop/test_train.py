@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from schemas.corpus_root import CorpusRoot
+from schemas.errors import CheckpointError, LeaseError, StageError
+from schemas.run import checkpoint_steps
+from training.checkpoints import load_model, untrained_model
+from training.data.batches import BatchReader
+from training.data.shards import open_streams
+from training.loop import train as module
+from training.loop.interruption import hold_run
+from training.loop.prepare import PreparedRun
+from training.loop.run_log import read_log
+from training.loop.train import train
+from training.model.gpt import GPT
+
+Prepare = Callable[..., PreparedRun]
+
+
+def losses(run: str) -> list[float]:
+    return [row["loss"] for row in read_log(run, "metrics.jsonl")]
+
+
+def test_a_run_writes_its_contract(prepared: Prepare, run_folder: str) -> None:
+    result = train(prepared(validation_every=5, sample_every=5, checkpoint_every=4, sample_prompts=("the cat", "")))
+    rows = read_log(run_folder, "metrics.jsonl")
+    assert [row["step"] for row in rows] == list(range(1, 11))
+    assert [row["tokens"] for row in rows] == [256 * step for step in range(1, 11)]
+    for row in rows:
+        assert {"loss", "learning_rate", "seconds", "grad_norm", "tokens_per_second"} <= row.keys()
+    assert [row["step"] for row in rows if "validation_loss" in row] == [5, 10]
+    assert set(rows[-1]["validation_loss_by_source"]) == {"books", "web"}
+    assert rows[0]["learning_rate"] == pytest.approx(0.01 * 256 / 600)
+    assert rows[-1]["learning_rate"] == pytest.approx(0.001)
+    assert rows[-1]["loss"] < rows[0]["loss"] - 1
+    samples = read_log(run_folder, "samples.jsonl")
+    assert [(row["step"], row["prompt"]) for row in samples] == [(5, "the cat"), (5, ""), (10, "the cat"), (10, "")]
+    assert checkpoint_steps(run_folder) == [8, 10]
+    assert (result.step, result.tokens, result.loss) == (10, 2560, rows[-1]["loss"])
+    assert result.validation_loss == rows[-1]["validation_loss"]
+
+
+def test_two_runs_are_equal_bit_for_bit(prepared: Prepare, tmp_path: Path) -> None:
+    runs = [str(tmp_path / name) for name in ("one", "two")]
+    for run in runs:
+        train(prepared(run, model={**SMALL_DROPOUT}))
+    assert losses(runs[0]) == losses(runs[1])
+    one, two = (load_model(run).model.state_dict() for run in runs)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+SMALL_DROPOUT: dict[str, Any] = {
+    "context": 32,
+    "layers": 2,
+    "heads": 2,
+    "width": 32,
+    "band": 8,
+    "embedding_dropout": 0.1,
+    "attention_dropout": 0.1,
+    "residual_dropout": 0.1,
+}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_run_stopped_at_any_step_resumes_bit_for_bit(
+    prepared: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    settings: dict[str, Any] = {
+        "model": SMALL_DROPOUT,
+        "optimizer": optimizer,
+        "checkpoint_every": 3,
+        "validation_every": 2,
+        "sample_every": 2,
+    }
+    whole, cut = str(tmp_path / "whole"), str(tmp_path / "cut")
+    train(prepared(whole, **settings))
+    real = module.train_step
+    for last in (5, 8):
+
+        def fail_after(*args: Any, last: int = last, **kwargs: Any) -> Any:
+            if kwargs["step"] > last:
+                raise RuntimeError("power cut")
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(module, "train_step", fail_after)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train(prepared(cut, **settings))
+    monkeypatch.setattr(module, "train_step", real)
+    train(prepared(cut, **settings))
+
+    def facts(run: str, name: str) -> list[dict[str, Any]]:
+        timings = {"seconds", "tokens_per_second"}
+        return [{k: v for k, v in row.items() if k not in timings} for row in read_log(run, name)]
+
+    assert facts(cut, "metrics.jsonl") == facts(whole, "metrics.jsonl")
+    assert facts(cut, "samples.jsonl") == facts(whole, "samples.jsonl")
+    one, two = (load_model(run).model.state_dict() for run in (whole, cut))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_validation_does_not_depend_on_micro_batches_and_the_loss_hardly(prepared: Prepare, tmp_path: Path) -> None:
+    runs = {size: str(tmp_path / f"micro-{size}") for size in (8, 3, 1)}
+    results = {size: train(prepared(run, micro_batch=size, steps=4)) for size, run in runs.items()}
+    for size in (3, 1):
+        assert losses(runs[size]) == pytest.approx(losses(runs[8]), abs=2e-5)
+        assert results[size].validation_loss == pytest.approx(results[8].validation_loss, abs=2e-5)
+
+
+def test_micro_batch_may_change_between_resumes(prepared: Prepare, run_folder: str) -> None:
+    train(prepared(micro_batch=8))
+    prepared(micro_batch=2)
+
+
+def test_a_batch_ramp_reads_the_plan_in_order(prepared: Prepare, run_folder: str, corpus_root: CorpusRoot) -> None:
+    run = prepared(ramp_start=2, ramp_tokens=512, steps=8)
+    sizes = [b - a for a, b in map(run.schedule.sample_range, range(8))]
+    assert sizes[0] == 2
+    assert sizes[-1] == 8
+    train(run)
+    tokens = [row["tokens"] for row in read_log(run_folder, "metrics.jsonl")]
+    assert tokens == [32 * sum(sizes[: i + 1]) for i in range(8)]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_windows(
+    prepared: Prepare, run_folder: str, monkeypatch: pytest.MonkeyPatch, corpus_root: CorpusRoot
+) -> None:
+    run = prepared(steps=3)
+    reader = BatchReader(run.plan, open_streams(corpus_root, run.plan, "train"), 0)
+    expected = reader.describe(reader.take(8).samples)
+    forward = GPT.forward
+    monkeypatch.setattr(GPT, "forward", lambda self, tokens, cache=None: forward(self, tokens, cache) * math.nan)
+    with pytest.raises(StageError, match="step 1: loss nan, gradient norm nan; the weights of step 0") as caught:
+        train(run)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_sigterm_saves_a_checkpoint_and_the_next_call_goes_on(
+    prepared: Prepare, run_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepared(steps=40)
+    pid = os.getpid()
+    real = module.train_step
+
+    def signalled(*args: Any, **kwargs: Any) -> Any:
+        if kwargs["step"] == 4:
+            os.kill(pid, signal.SIGTERM)
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_step", signalled)
+        with pytest.raises(StageError, match="stopped by SIGTERM at step 4 of 40, a checkpoint is saved"):
+            train(run)
+    assert checkpoint_steps(run_folder) == [4]
+    assert train(run).step == 40
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_two_processes_cannot_train_in_one_folder(prepared: Prepare, run_folder: str) -> None:
+    run = prepared()
+    with hold_run(run_folder), pytest.raises(LeaseError, match=r"another process trains in .*run; wait for it"):
+        train(run)
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_takes_over(prepared: Prepare, run_folder: str) -> None:
+    run = prepared(checkpoint_every=5)
+    train(run)
+    expected = losses(run_folder)
+    newest = Path(run_folder) / "checkpoints" / "step-000010"
+    weights = newest / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"step-000010/model\.safetensors is damaged: .* delete .*step-000010"):
+        train(run)
+    for file in newest.iterdir():
+        file.unlink()
+    newest.rmdir()
+    train(run)
+    assert losses(run_folder) == expected
+
+
+def test_the_untrained_model_is_the_one_the_run_began_with(prepared: Prepare, run_folder: str) -> None:
+    run = prepared(steps=1, warmup_tokens=0)
+    train(run)
+    loaded, fresh = load_model(run_folder), untrained_model(run_folder)
+    assert (loaded.step, fresh.step, loaded.mixture) == (1, 0, "main")
+    expected = GPT(run.description.model, run.config.seed).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in fresh.model.state_dict().items())
+    assert not torch.equal(loaded.model.token_embedding.weight, fresh.model.token_embedding.weight)
+    assert not loaded.model.training
+    assert loaded.tokenizer.decode(loaded.tokenizer.encode("the cat").ids) == "the cat"
+    assert loaded.root == run.root.url
+
+
+def test_metrics_are_json_lines(prepared: Prepare, run_folder: str) -> None:
+    train(prepared(steps=2, warmup_tokens=0))
+    lines = (Path(run_folder) / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]

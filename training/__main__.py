@@ -1,0 +1,12 @@
+"""`python -m training`; see `training.cli`."""
+
+from __future__ import annotations
+
+import sys
+
+from training.cli import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    sys.exit(main())

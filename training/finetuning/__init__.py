@@ -1,0 +1,1 @@
+"""Going on with a trained model on prompts and their answers."""

@@ -1,0 +1,1 @@
+"""Pretraining: schedules, one optimizer step, validation, the run's log, and the loop around them."""

@@ -1,0 +1,32 @@
+"""Dropout's randomness as a pure function of (seed, step, micro-batch), so that a resumed run draws the same."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["derived_seed", "dropout_randomness"]
+
+
+def derived_seed(purpose: str, *numbers: int) -> int:
+    """A seed for one use: 63 bits that depend on all of `numbers` and on what they are for."""
+    key = purpose.encode("utf-8") + struct.pack(f">{len(numbers)}q", *numbers)
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
+
+
+@contextmanager
+def dropout_randomness(seed: int, step: int, micro_batch: int, device: torch.device) -> Iterator[None]:
+    """Let dropout inside the body draw from (seed, step, micro_batch).
+
+    PyTorch's dropout takes no generator of its own; the global one is set for the body and put back after it.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(derived_seed("dropout", seed, step, micro_batch))
+        if devices:
+            torch.cuda.manual_seed(derived_seed("dropout", seed, step, micro_batch))
+        yield

@@ -1,0 +1,127 @@
+"""Causal self-attention, dense or in a band of recent tokens.
+
+Shape legend, here and in the other model modules: B sequences, T query positions, S key positions, D width, H heads,
+K features of a head, V vocabulary, N blocks of a band, W width of the band.
+
+A banded layer is GPT-3's locally banded sparse attention (Brown et al. 2020, section 2.1, after Child et al. 2019,
+"Generating Long Sequences with Sparse Transformers"): query i sees keys i-W+1 … i.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from schemas.configs.model import ModelShape
+from training.model.cache import LayerCache
+from training.model.layers import empty_linear
+
+__all__ = ["Attention", "banded_attention", "dense_attention", "masked_attention", "visible"]
+
+# Up to this length explicit weights are faster on a CPU than PyTorch's flash kernel, forward and backward together: at
+# 256 positions, 16 × 4 heads of 48 features, bf16, one core 23 ms and 52 ms. Beyond it their memory weighs more.
+_EXPLICIT_LENGTH = 512
+
+
+def visible(queries_T: Tensor, keys_S: Tensor, band: int | None) -> Tensor:
+    """Which keys each query sees, by absolute positions.
+
+    Args:
+        queries_T: positions of the queries.
+        keys_S: positions of the keys.
+        band: tokens a query sees, itself included; None for all before it.
+
+    Returns:
+        Booleans (T, S).
+    """
+    distance_TS = queries_T[:, None] - keys_S[None, :]
+    seen_TS = distance_TS >= 0
+    return seen_TS if band is None else seen_TS & (distance_TS < band)
+
+
+def masked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: float) -> Tensor:
+    """Attention by explicit weights over all pairs that `mask` allows.
+
+    Args:
+        q: queries (…, T, K).
+        k: keys (…, S, K).
+        v: values (…, S, K).
+        mask: booleans that broadcast to (…, T, S); every query sees at least one key.
+        dropout: share of weights set to 0.
+
+    Returns:
+        (…, T, K).
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    bias = torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, -torch.inf)
+    return functional.dropout((scores + bias).softmax(dim=-1), dropout) @ v
+
+
+def dense_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, dropout: float) -> Tensor:
+    """Causal attention to all positions before."""
+    length = q_BHTK.shape[2]
+    if q_BHTK.device.type == "cpu" and length <= _EXPLICIT_LENGTH:
+        positions_T = torch.arange(length)
+        return masked_attention(q_BHTK, k_BHTK, v_BHTK, visible(positions_T, positions_T, None), dropout)
+    return functional.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
+
+
+def banded_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, band: int, dropout: float) -> Tensor:
+    """Banded attention in T·2W instead of T·T pairs.
+
+    Queries are cut in blocks of W; a block sees itself and the block before it, which hold all keys of its band
+    (the blocking of Beltagy et al. 2020, "Longformer", section 3.1, with one-sided windows).
+    """
+    batch, heads, length, features = q_BHTK.shape
+    if length <= band:
+        return dense_attention(q_BHTK, k_BHTK, v_BHTK, dropout)
+    blocks = -(-length // band)
+    padding = (0, 0, 0, blocks * band - length)
+    q, k, v = (functional.pad(x, padding).view(batch, heads, blocks, band, features) for x in (q_BHTK, k_BHTK, v_BHTK))
+    keys, values = (
+        torch.cat((functional.pad(x[:, :, :-1], (0, 0, 0, 0, 1, 0)), x), dim=3) for x in (k, v)
+    )  # (B, H, N, 2W, K): the block before, then the block itself
+    positions_S = torch.arange(2 * band, device=q.device)
+    mask_NWS = visible(positions_S[band:], positions_S, band).repeat(blocks, 1, 1)
+    mask_NWS[0, :, :band] = False  # before the first block there is nothing
+    mixed = masked_attention(q, keys, values, mask_NWS, dropout)
+    return mixed.view(batch, heads, blocks * band, features)[:, :, :length]
+
+
+class Attention(nn.Module):
+    """Multi-head attention of one layer; `band` is None where the layer is dense."""
+
+    def __init__(self, shape: ModelShape, band: int | None) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.band = band
+        self.dropout = shape.attention_dropout
+        self.qkv = empty_linear(shape.width, 3 * shape.width)
+        self.projection = empty_linear(shape.width, shape.width)
+
+    def forward(self, x_BTD: Tensor, cache: LayerCache | None = None) -> Tensor:
+        """Mix each position with those it sees.
+
+        Args:
+            x_BTD: normalized residual stream.
+            cache: keys and values of earlier positions; extended by those of `x_BTD`.
+
+        Returns:
+            What the layer adds, (B, T, D).
+        """
+        batch, length, width = x_BTD.shape
+        qkv_B3HTK = self.qkv(x_BTD).view(batch, length, 3, self.heads, width // self.heads).permute(0, 2, 3, 1, 4)
+        q_BHTK, k_BHTK, v_BHTK = qkv_B3HTK.unbind(1)
+        mixed_BHTK = self._attend(q_BHTK, k_BHTK, v_BHTK, cache)
+        return self.projection(mixed_BHTK.transpose(1, 2).reshape(batch, length, width))  # type: ignore[no-any-return]
+
+    def _attend(self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, cache: LayerCache | None) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        if cache is not None:
+            queries_T = torch.arange(cache.length, cache.length + q_BHTK.shape[2], device=q_BHTK.device)
+            k_BHSK, v_BHSK, keys_S = cache.extend(k_BHTK, v_BHTK)
+            return masked_attention(q_BHTK, k_BHSK, v_BHSK, visible(queries_T, keys_S, self.band), dropout)
+        if self.band is not None:
+            return banded_attention(q_BHTK, k_BHTK, v_BHTK, self.band, dropout)
+        return dense_attention(q_BHTK, k_BHTK, v_BHTK, dropout)
