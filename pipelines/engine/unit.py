@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.engine.settings import Engine
@@ -75,10 +76,19 @@ class UnitOutcome:
     reason: str = ""
 
 
+def _own_peak_rss_bytes() -> int:
+    # Not `ru_maxrss`, which a process inherits from the one that started it, however large that is.
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 def _peak_rss_bytes() -> int:
     # The largest single process of the unit so far, workers included; Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(_own_peak_rss_bytes(), unit * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def _commit(unit: Unit, output: UnitOutput, seconds: float, engine: Engine) -> Manifest:
