@@ -22,7 +22,16 @@ import socketserver
 import sys
 import warnings
 
-__all__ = ["PydocServer", "import_library", "is_left_out", "main", "render_index", "render_module", "without_addresses"]
+__all__ = [
+    "PydocServer",
+    "forget_this_file",
+    "import_library",
+    "is_left_out",
+    "main",
+    "render_index",
+    "render_module",
+    "without_addresses",
+]
 
 # Importing these opens a browser, prints, draws windows or runs a program.
 _LEFT_OUT = frozenset({"antigravity", "idlelib", "this", "turtledemo"})
@@ -151,15 +160,21 @@ class PydocServer(socketserver.ForkingMixIn, http.server.HTTPServer):
             self.service_actions()
 
 
+def forget_this_file() -> None:
+    """Take out of `sys`, which has a page, what names the place of this file: no page depends on where it lies."""
+    main_module = sys.modules["__main__"]
+    sys.argv, sys.orig_argv = [""], [""]
+    sys.path_importer_cache.pop(str(main_module.__file__), None)
+    del main_module.__file__
+
+
 def main() -> None:
     """Import, bind, say where, serve."""
     report = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)  # no import and no page writes to the terminal
     warnings.simplefilter("ignore")
-    # The page of `sys` shows these; where this file lies is nothing that a page depends on.
-    sys.argv, sys.orig_argv = [""], [""]
-    del sys.modules["__main__"].__file__
+    forget_this_file()
     with PydocServer(import_library()) as server:
         os.write(report, f"{server.server_port}\n".encode())
         os.close(report)

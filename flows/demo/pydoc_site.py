@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from schemas.errors import StageError
 
@@ -44,7 +45,9 @@ def serve_pydoc() -> Iterator[ServedSite]:
     """
     command = [sys.executable, "-I", "-S", str(_SERVER)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env={}, text=True) as server:  # noqa: S603
+    # In a group of its own, Ctrl-C leaves the server to us: the crawl must not see it vanish.
+    options: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "env": {}, "text": True}
+    with subprocess.Popen(command, process_group=0, **options) as server:  # noqa: S603
         assert server.stdin is not None
         assert server.stdout is not None
         assert server.stderr is not None

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,10 +138,26 @@ def test_what_is_left_out() -> None:
     assert not any(pydoc_server.is_left_out(name) for name in ("unittest", "doctest", "turtle", "__future__"))
 
 
-def test_the_server_ends_with_the_body() -> None:
+def test_nothing_in_sys_names_the_place_of_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The page of `sys` shows the first ten keys of this cache: a checkout sorted before the library showed in it.
+    place = "/a/checkout/pydoc_server.py"
+    started = types.ModuleType("__main__")
+    started.__file__ = place
+    monkeypatch.setitem(sys.modules, "__main__", started)
+    monkeypatch.setitem(sys.path_importer_cache, place, None)
+    monkeypatch.setattr(sys, "argv", [place])
+    monkeypatch.setattr(sys, "orig_argv", ["python", place])
+    pydoc_server.forget_this_file()
+    assert place not in sys.path_importer_cache
+    assert place not in [*sys.argv, *sys.orig_argv]
+    assert not hasattr(started, "__file__")
+
+
+def test_the_server_ends_with_the_body_and_not_with_an_interrupt_of_the_group() -> None:
     before = {child.pid for child in _children()}
     with serve_pydoc() as site:
         (server,) = [child for child in _children() if child.pid not in before]
+        assert os.getpgid(server.pid) != os.getpgrp()
         assert _get(site, "/robots.txt").status_code == 200
     assert not server.is_running()
 
