@@ -16,6 +16,7 @@ def _unit(outcome: UnitOutcome) -> dict[str, Any]:
         "source": outcome.key.source,
         "partition": outcome.key.partition,
         "status": outcome.status,
+        "reason": outcome.reason,
         "rows": {name: table.rows for name, table in manifest.tables.items()},
         "bytes": sum(file.bytes for table in manifest.tables.values() for file in table.files),
         "counts": manifest.counts,

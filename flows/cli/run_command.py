@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from flows.cli.output import print_json, print_table, working
 if TYPE_CHECKING:
     from pipelines.engine.stage import StageRequest
 
-__all__ = ["register", "show_units"]
+__all__ = ["register", "show_units", "total_counts"]
 
 # The names are repeated here so that `--help` imports no stage; a test compares them with the registry.
 _SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix or heldout."
@@ -26,26 +27,33 @@ _HELP = (
 )
 
 
+def total_counts(outcomes: list[dict[str, Any]]) -> dict[str, int]:
+    """What was counted, over partitions; a count that several units of one partition state is one count."""
+    by_partition: dict[tuple[str, str], dict[str, int]] = {}
+    for outcome in outcomes:
+        by_partition.setdefault((outcome["source"], outcome["partition"]), {}).update(outcome["counts"])
+    totals: Counter[str] = Counter()
+    for counts in by_partition.values():
+        totals.update(counts)
+    return dict(totals)
+
+
 def show_units(stage: str, outcomes: list[dict[str, Any]]) -> None:
     """The units of a stage for people: rows of each table, seconds, and everything that was counted."""
     if not outcomes:
         typer.echo(f"{stage}: nothing to do")
         return
-    tables = list(dict.fromkeys(name for outcome in outcomes for name in outcome["rows"]))
     rows = [
         [
-            f"{outcome['source']}/{outcome['partition']}".rstrip("/"),
+            f"{outcome['source']}/{outcome['partition']}".rstrip("/") + f"  {', '.join(outcome['rows'])}",
             "done" if outcome["status"] == "done" else "done before",
-            *(f"{outcome['rows'].get(name, 0):,}" for name in tables),
+            ", ".join(f"{number:,}" for number in outcome["rows"].values()),
             f"{outcome['seconds']:.1f}",
         ]
         for outcome in outcomes
     ]
-    print_table(stage, ["unit", "status", *(f"{name} rows" for name in tables), "seconds"], rows)
-    counts: dict[str, int] = {}
-    for outcome in outcomes:
-        for name, number in outcome["counts"].items():
-            counts[name] = counts.get(name, 0) + number
+    print_table(stage, ["unit", "status", "rows", "seconds"], rows)
+    counts = total_counts(outcomes)
     if counts:
         print_table("", ["counted", "number"], [[name, f"{number:,}"] for name, number in counts.items() if number])
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from pipelines.heldout.items import without
-from pipelines.heldout.kept_documents import KeptDocument
 from pipelines.heldout.passages import PAIR_KINDS, Cut, continuations, last_words, pairs, phrases
 from pipelines.heldout.selection import Piece, Selection, choose
+from pipelines.kept_documents import KeptDocument
 from schemas.configs.heldout import HeldoutConfig
 from schemas.split import SPLITS, Split
 

@@ -18,11 +18,11 @@ from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.staging import StagedFile, StagedTable
 from pipelines.engine.unit import Unit, UnitOutput, run_unit
 from pipelines.heldout.items import pair_rows, without
-from pipelines.heldout.kept_documents import input_records, kept_documents
 from pipelines.heldout.passages import PAIR_KINDS
 from pipelines.heldout.pools import Pools
 from pipelines.heldout.selection import Piece, choose
 from pipelines.heldout.suite import Task, build_tasks
+from pipelines.kept_documents import input_records, kept_documents
 from schemas.configs.heldout import HeldoutConfig
 from schemas.corpus_root import PartitionKey
 from schemas.split import SPLITS, Split

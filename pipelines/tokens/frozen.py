@@ -22,12 +22,13 @@ def tokenizer_key(name: str) -> PartitionKey:
 
 @dataclass(frozen=True)
 class FrozenTokenizer:
-    """What later stages pin; `content` is that of `tokenizer.json`."""
+    """What later stages pin; `content` is that of `tokenizer.json`, `held_out` the share of documents it never saw."""
 
     name: str
     fingerprint: str
     vocabulary_size: int
     end_of_text: int
+    held_out: float
     content: bytes
 
 
@@ -52,4 +53,5 @@ def read_tokenizer(root: CorpusRoot, name: str) -> FrozenTokenizer:
             f"{where} was changed after it was made; restore it, or make another one with `--set name=` a new name"
         )
     counts = manifest.counts
-    return FrozenTokenizer(name, fingerprint, counts["vocabulary_size"], counts["end_of_text"], content)
+    held_out = manifest.config["test"] + manifest.config["validation"]
+    return FrozenTokenizer(name, fingerprint, counts["vocabulary_size"], counts["end_of_text"], held_out, content)

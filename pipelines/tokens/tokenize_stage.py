@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.staging import StagedTable
 from pipelines.engine.unit import Unit, UnitOutput, run_unit
-from pipelines.heldout.kept_documents import input_records
+from pipelines.kept_documents import input_records
 from pipelines.tokens.frozen import TOKENIZERS, FrozenTokenizer, read_tokenizer
 from schemas.catalog import require_manifest
 from schemas.configs.tokenize import TokenizeConfig
+from schemas.errors import ConfigError
 from schemas.manifest import InputRecord
 from schemas.split import SPLITS
 from schemas.storage import Folder
@@ -60,6 +61,18 @@ def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, uni
     return UnitOutput(tables=tables, counts=counts)
 
 
+def _checked_tokenizer(request: StageRequest[TokenizeConfig]) -> FrozenTokenizer:
+    config = request.config
+    tokenizer = read_tokenizer(request.root, config.tokenizer)
+    if config.test + config.validation > tokenizer.held_out:
+        raise ConfigError(
+            f"test {config.test} + validation {config.validation} hold out more than the {tokenizer.held_out} that "
+            f"tokenizer {tokenizer.name!r} was made without, so it has seen text meant for tests; give both stages the "
+            "same shares, or make a tokenizer under another name"
+        )
+    return tokenizer
+
+
 def _units(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer) -> Iterator[Unit]:
     pinned = InputRecord(name=f"{TOKENIZERS}/{tokenizer.name}", digest=tokenizer.fingerprint)
     for key in request.selected("documents"):
@@ -79,8 +92,9 @@ def pending(request: StageRequest[TokenizeConfig]) -> int:
 
     Raises:
         InputError: there is no tokenizer of this name, or no documents are committed.
+        ConfigError: more is held out than the tokenizer was made without.
     """
-    return sum(unit.done() is None for unit in _units(request, read_tokenizer(request.root, request.config.tokenizer)))
+    return sum(unit.done() is None for unit in _units(request, _checked_tokenizer(request)))
 
 
 def run(request: StageRequest[TokenizeConfig]) -> StageResult:
@@ -88,10 +102,11 @@ def run(request: StageRequest[TokenizeConfig]) -> StageResult:
 
     Raises:
         InputError: there is no tokenizer of this name, or no documents are committed.
+        ConfigError: more is held out than the tokenizer was made without.
         StageError: a pipeline failed.
         LeaseError: another live run is doing one of the units.
     """
-    tokenizer = read_tokenizer(request.root, request.config.tokenizer)
+    tokenizer = _checked_tokenizer(request)
     outcomes = [
         run_unit(unit, request.engine, partial(_work, request, tokenizer, unit)) for unit in _units(request, tokenizer)
     ]

@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.staging import StagedFile, StagedTable
 from pipelines.engine.unit import Unit, UnitOutcome, UnitOutput, run_unit
-from pipelines.heldout.kept_documents import input_records, kept_documents
+from pipelines.kept_documents import input_records, kept_documents
 from pipelines.tokens.bpe import fertility, longest_tokens, train_tokenizer
 from pipelines.tokens.encoding import TextEncoder
 from pipelines.tokens.frozen import TOKENIZER_FILE, TOKENIZERS, tokenizer_key

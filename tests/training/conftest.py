@@ -17,9 +17,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from schemas.configs.model import ModelShape
 from schemas.configs.train import TrainConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
-from schemas.manifest import fingerprint
 from schemas.mixture import MixturePlan, Phase, ShardRef, SourceShare, SourceStream, write_mixture
-from schemas.token_shard import ShardHeader, shard_name, shard_schema, token_table
+from schemas.token_shard import ShardHeader, shard_name, shard_schema, token_table, tokenizer_fingerprint
 from training.loop.prepare import prepare_run
 from training.loop.train import train
 
@@ -65,7 +64,7 @@ def write_stream(
         piece = tokens[first : first + shard_tokens].astype("<u2")
         header = ShardHeader(
             tokenizer=TOKENIZER,
-            tokenizer_fingerprint=fingerprint(TOKENIZER),
+            tokenizer_fingerprint=tokenizer_fingerprint(tokenizer.to_str().encode()),
             vocabulary_size=vocabulary,
             end_of_text=END_OF_TEXT,
             source=source,
@@ -91,6 +90,7 @@ def plan_of(
     *,
     sequence_length: int,
     vocabulary_size: int,
+    fingerprint: str = "",
     validation: tuple[SourceStream, ...] = (),
     test: tuple[SourceStream, ...] = (),
     phases: int = 1,
@@ -105,7 +105,7 @@ def plan_of(
     return MixturePlan(
         name="main",
         tokenizer=TOKENIZER,
-        tokenizer_fingerprint=fingerprint(TOKENIZER),
+        tokenizer_fingerprint=fingerprint,
         vocabulary_size=vocabulary_size,
         end_of_text=END_OF_TEXT,
         sequence_length=sequence_length,
@@ -159,6 +159,7 @@ def write_corpus(
         samples or {"books": 300, "web": 100},
         sequence_length=sequence_length,
         vocabulary_size=tokenizer.get_vocab_size(),
+        fingerprint=tokenizer_fingerprint(tokenizer.to_str().encode()),
         validation=tuple(streams["validation"]),
         test=tuple(streams["test"]),
         phases=phases,

@@ -12,6 +12,7 @@ from schemas.errors import ConfigError, InputError
 from schemas.mixture import MixturePlan, read_mixture
 from schemas.run import RunConfig, read_run, require_same_run, write_run
 from schemas.storage import Folder
+from schemas.token_shard import tokenizer_fingerprint
 from training.loop.schedule import BatchSchedule
 
 __all__ = ["PreparedRun", "prepare_run"]
@@ -73,7 +74,7 @@ def prepare_run(config: TrainConfig, root_url: str, mixture: str, run: str) -> P
     """Read the plan, check the settings against it, and describe the run in its folder.
 
     Raises:
-        InputError: the corpus, the mixture or its tokenizer is not there.
+        InputError: the corpus, the mixture or its tokenizer is not there, or the tokenizer is another one.
         ConfigError: the settings do not fit the mixture, or not the run that lies in the folder already.
         OutputError: the run's folder cannot be written.
         ManifestError: the plan is damaged.
@@ -104,7 +105,13 @@ def prepare_run(config: TrainConfig, root_url: str, mixture: str, run: str) -> P
     tokenizer_folder = root.tokenizer_folder(plan.tokenizer)
     if not tokenizer_folder.exists(_TOKENIZER):
         raise InputError(f"no {_TOKENIZER} in {tokenizer_folder.url}; run `corpusmill run tokenizer` first")
-    folder.put_whole(_TOKENIZER, tokenizer_folder.read(_TOKENIZER))
+    content = tokenizer_folder.read(_TOKENIZER)
+    if tokenizer_fingerprint(content) != plan.tokenizer_fingerprint:
+        raise InputError(
+            f"{tokenizer_folder.url}/{_TOKENIZER} is not the one that mixture {plan.name} was planned with; "
+            "restore it, or tokenize and mix anew"
+        )
+    folder.put_whole(_TOKENIZER, content)
     write_run(run, description)
     return PreparedRun(
         folder=folder.path(),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.cli import run_command
 from flows.cli.main import app, run
+from flows.cli.run_command import total_counts
 from flows.registry import STAGES
 
 COMMANDS = ["run", "train", "evaluate", "generate", "finetune", "digest", "replay", "gc", "report", "demo"]
@@ -97,3 +99,11 @@ def test_with_json_a_mistake_is_also_the_last_line_of_the_output(capsys: pytest.
 def test_a_stage_without_its_inputs_says_which_stage_comes_first(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     assert run(["run", "dedup", "--root", str(tmp_path / "corpus")]) == 2
     assert "run the stage that writes documents first" in complaint(capsys)
+
+
+def test_counts_that_several_units_of_a_partition_state_are_one_count() -> None:
+    def unit(partition: str, **counts: int) -> dict[str, Any]:
+        return {"source": "web", "partition": partition, "counts": counts}
+
+    units = [unit("a", documents=3), unit("a", documents=3, edges=2), unit("b", documents=5)]
+    assert total_counts(units) == {"documents": 8, "edges": 2}

@@ -37,7 +37,9 @@ class Chain:
         return StageRequest(root=self.root, config=config, engine=Engine(workers=workers), **narrowed)
 
     def tokenizer(self, **settings: Any) -> StageResult:
-        return tokenizer_stage.run(self.request(TokenizerConfig(**{"vocabulary_size": 400, **settings})))
+        # It must not have seen what a test holds out afterwards.
+        defaults = {"vocabulary_size": 400, "test": 0.2, "validation": 0.2}
+        return tokenizer_stage.run(self.request(TokenizerConfig(**{**defaults, **settings})))
 
     def tokenize(self, workers: int = 1, **settings: Any) -> StageResult:
         return tokenize_stage.run(self.request(TokenizeConfig(**settings), workers))

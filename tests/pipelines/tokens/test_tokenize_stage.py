@@ -20,7 +20,7 @@ from pipelines.tokens.frozen import read_tokenizer
 from schemas.catalog import manifest_of, read_table
 from schemas.configs.tokenize import TokenizeConfig
 from schemas.corpus_root import PartitionKey
-from schemas.errors import ContractError, InputError
+from schemas.errors import ConfigError, ContractError, InputError
 from schemas.manifest import fingerprint
 from schemas.split import SPLITS, split_of
 from schemas.token_shard import TOKEN_INDEX
@@ -226,3 +226,12 @@ def test_a_changed_or_lost_tokenizer_is_refused(chain: Any, corpus_writer: Any) 
     path.unlink()
     with pytest.raises(ContractError, match=r"tokenizer.json is missing, and its manifest lists it"):
         chain.tokenize()
+
+
+def test_holding_out_what_the_tokenizer_has_seen_is_refused(chain: Any, corpus_writer: Any) -> None:
+    corpus_writer.documents("p", TEXTS)
+    chain.tokenizer(test=0.1, validation=0.1)
+    expected = r"test 0.2 \+ validation 0.2 hold out more than the 0.2 that tokenizer 'bpe' was made without, so it has"
+    with pytest.raises(ConfigError, match=expected):
+        chain.tokenize(**SHARES)
+    chain.tokenize(test=0.15, validation=0.05)  # the same documents in all, divided otherwise

@@ -28,7 +28,7 @@ def test_a_tokenizer_is_made_once_and_described(chain: Any, corpus_writer: Any, 
     corpus_writer.documents("p", TEXTS)
     request = chain.request(TokenizerConfig(vocabulary_size=400))
     assert pending(request) == 1
-    (outcome,) = chain.tokenizer().outcomes
+    (outcome,) = chain.tokenizer(test=0.005, validation=0.005).outcomes
     assert (outcome.status, str(outcome.key), pending(request)) == ("done", "bpe/", 0)
     folder = Path(chain.root.url) / "tokenizers" / "bpe"
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "tokenizer.json"]

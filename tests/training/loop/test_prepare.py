@@ -82,6 +82,10 @@ def test_missing_inputs_are_named(prepared: Prepare, corpus_root: CorpusRoot, ru
         prepare_run(run.config, "/nowhere", "main", run_folder)
     with pytest.raises(InputError, match=r"no mixture 'other' in .* \(there: main\)"):
         prepare_run(run.config, corpus_root.url, "other", run_folder)
+    content = corpus_root.tokenizer_folder("tiny").read("tokenizer.json")
+    corpus_root.tokenizer_folder("tiny").put_whole("tokenizer.json", content + b" ")
+    with pytest.raises(InputError, match=r"tiny/tokenizer\.json is not the one that mixture main was planned with; "):
+        prepare_run(run.config, corpus_root.url, "main", run_folder)
     corpus_root.tokenizer_folder("tiny").remove("tokenizer.json")
     with pytest.raises(InputError, match=r"no tokenizer\.json in .*tiny; run `corpusmill run tokenizer` first"):
         prepare_run(run.config, corpus_root.url, "main", run_folder)
