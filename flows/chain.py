@@ -57,6 +57,7 @@ def _stage_flags(stage: str, parameters: CorpusBuildParameters, about: Mapping[s
     flags = ["--root", parameters.root]
     flags += [word for flag, value in one_each.items() if value for word in (flag, value)]
     flags += [word for flag, values in many_each.items() for value in values for word in (flag, value)]
+    flags += ["--runner", parameters.runner] if parameters.runner != "local" else []
     return [stage, *flags, *(["--workers", str(parameters.workers)] if parameters.workers else [])]
 
 

@@ -13,7 +13,7 @@ from schemas.configs.base import StageConfig, load_config
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ConfigError, InputError
 
-__all__ = ["build_request", "check_inputs", "require_writable", "stage_config"]
+__all__ = ["build_request", "check_inputs", "choose_engine", "require_writable", "stage_config"]
 
 
 def require_writable(root: CorpusRoot) -> None:
@@ -60,6 +60,20 @@ def stage_config(
     return load_config(config_class, config, list(overrides), **values)
 
 
+def choose_engine(runner: str, workers: int | None) -> Engine:
+    """The engine of this name; with all the workers that it has where their number is not given.
+
+    Raises:
+        ConfigError: an unknown runner, or fewer than one worker.
+        InputError: no Flink cluster is up.
+    """
+    if workers is None and runner == "flink":
+        from pipelines.engine.flink.description import read_cluster
+
+        workers = read_cluster().slots
+    return Engine(runner=runner, workers=default_workers() if workers is None else workers)
+
+
 def build_request(
     stage: str,
     root: str,
@@ -79,7 +93,7 @@ def build_request(
         source: as in `StageRequest`.
         partition: as in `StageRequest`.
         inputs: as in `StageRequest`.
-        workers: one per core where not given.
+        workers: all that the runner has where not given.
         runner: where the pipeline runs.
         settings: as in `stage_config`.
 
@@ -91,7 +105,7 @@ def build_request(
     return StageRequest(
         root=CorpusRoot(root),
         config=config,
-        engine=Engine(runner=runner, workers=default_workers() if workers is None else workers),
+        engine=choose_engine(runner, workers),
         source=source,
         partition=partition,
         inputs=tuple(inputs),

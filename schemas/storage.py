@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -103,18 +105,33 @@ class Folder:
         fs, _ = self.filesystem()
         return fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
 
-    def open_write(self, name: str) -> IO[bytes]:
-        """Open a file here for writing in place: for files that only a later manifest makes visible.
+    @contextmanager
+    def open_write(self, name: str) -> Iterator[IO[bytes]]:
+        """Open a file here for writing; it has its name once the body is through, and not before.
+
+        Two attempts at one piece of work may overlap, where an engine gave up on a worker that was only slow: both
+        write the same bytes, and neither is ever seen half written.
 
         Raises:
             OutputError: the place cannot be written.
         """
         fs, _ = self.filesystem()
         self.make()
+        target = self.path(name)
         try:
-            return fs.open(self.path(name), "wb")  # type: ignore[no-any-return]
+            if not self.is_local:
+                with fs.open(target, "wb") as stream:
+                    yield stream
+                return
+            temporary = Path(f"{target}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+            try:
+                with temporary.open("wb") as stream:
+                    yield stream
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
         except OSError as error:
-            raise _cannot_write(self.path(name), error) from error
+            raise _cannot_write(target, error) from error
 
     def put_whole(self, name: str, data: bytes) -> None:
         """Write a file so that readers see all of it or none.

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import demo_command, maintenance, run_command, training_commands
+from flows.cli import demo_command, flink_commands, maintenance, run_command, training_commands
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash
 from schemas.errors import CorpusmillError
@@ -35,6 +35,7 @@ run_command.register(app)
 training_commands.register(app)
 maintenance.register(app)
 demo_command.register(app)
+flink_commands.register(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -75,7 +76,7 @@ def run(arguments: list[str]) -> int:
     except CorpusmillError as error:
         return _fail(str(error), type(error).__name__, error.exit_code, as_json)
     except typer.TyperException as error:
-        known = {command.name for command in app.registered_commands}
+        known = {one.name for one in app.registered_commands} | {one.name for one in app.registered_groups}
         command = " ".join(["corpusmill", *(word for word in arguments[:1] if word in known)])
         return _fail(f"{error.format_message()} See `{command} --help`.", "UsageError", 2, as_json)
     return code if isinstance(code, int) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,17 +46,20 @@ def _digest(
 def _replay(
     root: Annotated[str, typer.Option(help="The corpus.", show_default=False)],
     error: Annotated[str | None, typer.Option(help="Only dead letters of this error; all where not given.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one per core where not given.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes, or slots of Flink; all there are where not given.")
+    ] = None,
+    runner: Annotated[str, typer.Option(help="Where pipelines run: local or flink.")] = "local",
     as_json: _Json = False,
 ) -> None:
     from flows.run_log import open_run_log
+    from flows.stage_request import choose_engine
     from flows.stage_result import stage_result_json
     from pipelines.cleaning.replay import replay
-    from pipelines.engine.settings import Engine, default_workers
 
-    corpus = _existing(root)
-    with open_run_log(corpus, command="replay", error=error) as log, working("replay"):
-        result = stage_result_json(replay(corpus, Engine(workers=workers or default_workers()), error))
+    corpus, engine = _existing(root), choose_engine(runner, workers)
+    with open_run_log(corpus, command="replay", error=error) as log, working("replay") as tell:
+        result = stage_result_json(replay(corpus, replace(engine, on_progress=tell), error))
         for unit in result["units"]:
             log.info("unit", extra=unit)
     if as_json:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["complain", "print_json", "print_table", "working"]
+
+_LINE_SECONDS = 2.0
 
 
 def complain(message: str) -> None:
@@ -36,16 +39,34 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
 
 
+class _ProgressLines:
+    """Writes what it is told as lines on stderr, at most one in so many seconds."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._next = 0.0
+
+    def tell(self, text: str) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _LINE_SECONDS
+            sys.stderr.write(f"{self._what}  {text}\n")
+            sys.stderr.flush()
+
+
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """A line that moves on the terminal while the body runs; nothing where stderr is no terminal."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr that the body runs: a line that moves on a terminal, else a line now and then.
+
+    Gives a function that takes what there is to tell beside the name.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield _ProgressLines(what).tell
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(what, total=None)
-        yield
+        task = progress.add_task(what, total=None)
+        yield lambda text: progress.update(task, description=f"{what}  {text}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,8 +66,9 @@ def _perform(name: str, request: StageRequest[Any]) -> dict[str, Any]:
 
     with open_run_log(request.root, stage=name, source=request.source, partition=request.partition) as log:
         log.info("begun", extra={"config": request.config.model_dump(mode="json"), "workers": request.engine.workers})
-        with working(name):
-            result = stage_result_json(stage_entry(name).run(request))
+        with working(name) as tell:
+            told = replace(request, engine=replace(request.engine, on_progress=tell))
+            result = stage_result_json(stage_entry(name).run(told))
         for unit in result["units"]:
             log.info("unit", extra=unit)
     return result
@@ -83,8 +85,12 @@ def _run(
     seed_urls: Annotated[
         list[str] | None, typer.Option("--seed-url", help="crawl: where to start; may be given often.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes; one per core where not given.")] = None,
-    runner: Annotated[str, typer.Option(help="Where the pipeline runs.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes, or slots of Flink; all there are where not given.")
+    ] = None,
+    runner: Annotated[
+        str, typer.Option(help="Where pipelines run: local, or flink (see `corpusmill flink`).")
+    ] = "local",
     config: Annotated[str | None, typer.Option(help="A TOML file with a table named after the stage.")] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, key=value; may be given often.")

@@ -112,7 +112,7 @@ def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error
         stored = _stored_rows(root, key, manifest, folder, error)
         buckets = bucket_count(manifest.counts["payload_bytes"])
         transform = CleanPages(pieces, key, config, folder, buckets, stored)
-        run_pipeline(lambda pipeline: pipeline | "Replay" >> transform, engine, "replay")
+        run_pipeline(lambda pipeline: pipeline | "Replay" >> transform, engine, "replay", folder)
         tables = staged_tables(folder, CLEAN_TABLES)
         prefix = "items."
         items = {name.removeprefix(prefix): n for name, n in manifest.counts.items() if name.startswith(prefix)}

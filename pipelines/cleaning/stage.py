@@ -93,7 +93,7 @@ def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: 
     work = [piece for census in censuses for piece in census.work]
     buckets = bucket_count(sum(census.payload_bytes for census in censuses))
     transform = CleanPages(work, unit.key, config, folder, buckets)
-    run_pipeline(lambda pipeline: pipeline | "Clean" >> transform, engine, "clean")
+    run_pipeline(lambda pipeline: pipeline | "Clean" >> transform, engine, "clean", folder)
     tables = staged_tables(folder, CLEAN_TABLES)
     return UnitOutput(
         tables=tables, counts=_counts(censuses, tables), inputs=tuple(census.record for census in censuses)

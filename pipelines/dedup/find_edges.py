@@ -32,6 +32,6 @@ def run_find_edges(job: EdgeJob, documents: int, engine: Engine) -> dict[str, in
         candidates = listed | "Candidates" >> FindCandidates(job, documents)
         return candidates | "Verify" >> VerifyCandidates(job)
 
-    run_pipeline(build, engine, "dedup-edges")
+    run_pipeline(build, engine, "dedup-edges", job.folder)
     tallies = job.tallies()
     return {name: tallies[name] for name in ("candidate_pairs", "pairs_not_compared")}

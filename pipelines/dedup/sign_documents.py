@@ -100,4 +100,4 @@ def run_sign_documents(files: Sequence[DocumentFile], config: SignatureConfig, f
         listed = pipeline | "List" >> beam.Create(list(files)) | "Spread" >> beam.Reshuffle()
         return listed | "Sign" >> SignDocuments(config, folder)
 
-    run_pipeline(build, engine, "dedup-signatures")
+    run_pipeline(build, engine, "dedup-signatures", folder)

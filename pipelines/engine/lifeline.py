@@ -13,15 +13,20 @@ import time
 
 from schemas.lease import process_start
 
-__all__ = ["OWNER_VARIABLE", "own_children", "watch_owner"]
+__all__ = ["OWNER_VARIABLE", "own_children", "owned_by", "watch_owner"]
 
 OWNER_VARIABLE = "CORPUSMILL_OWNER"
 _POLL_SECONDS = 0.5
 
 
+def owned_by(pid: int) -> None:
+    """Name the process to whose life that of this process, and of all that it starts from now on, is tied."""
+    os.environ[OWNER_VARIABLE] = f"{pid}:{process_start(pid)}"
+
+
 def own_children() -> None:
     """Make this process the owner of all worker processes that it starts from now on."""
-    os.environ[OWNER_VARIABLE] = f"{os.getpid()}:{process_start(os.getpid())}"
+    owned_by(os.getpid())
 
 
 def _exit_when_gone(pid: int, start: str) -> None:

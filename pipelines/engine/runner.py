@@ -7,7 +7,6 @@ on the network. With two workers or more, each worker is a process of its own.
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +19,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms import environments
 
 from pipelines.engine import lifeline, worker
+from pipelines.engine.failures import failure_of
 from pipelines.engine.settings import Engine
-from schemas import errors
+from schemas.storage import Folder
 
 __all__ = ["run_pipeline"]
 
@@ -48,31 +48,35 @@ def _quiet_beam() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def run_pipeline(build: Callable[[beam.Pipeline], Any], engine: Engine, name: str) -> None:
+def _run_locally(build: Callable[[beam.Pipeline], Any], engine: Engine, name: str) -> None:
+    lifeline.own_children()
+    options = PipelineOptions([f"--job_name={name}", f"--direct_num_workers={engine.workers}"])
+    pipeline = beam.Pipeline(runner=FnApiRunner(_environment(engine)), options=options)
+    build(pipeline)
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception as error:
+        said = f"{type(error).__module__}.{type(error).__name__}: {error}"
+        raise failure_of(said, name) from error
+
+
+def run_pipeline(build: Callable[[beam.Pipeline], Any], engine: Engine, name: str, folder: Folder) -> None:
     """Build a pipeline and run it to its end.
+
+    Args:
+        build: adds the steps.
+        engine: where to run it.
+        name: of the pipeline.
+        folder: the work folder of the unit, reachable for every worker.
 
     Raises:
         CorpusmillError: one of ours that a worker raised; the same whatever the number of workers.
         StageError: the pipeline failed otherwise; the message ends with the first cause that a worker reported.
     """
-    lifeline.own_children()
-    options = PipelineOptions([f"--job_name={name}", f"--direct_num_workers={engine.workers}"])
-    pipeline = beam.Pipeline(runner=FnApiRunner(_environment(engine)), options=options)
-    build(pipeline)
     with _quiet_beam():
-        try:
-            pipeline.run().wait_until_finish()
-        except Exception as error:
-            raise _as_ours(error, name) from error
+        if engine.runner == "flink":
+            from pipelines.engine.flink.submit import run_on_flink
 
-
-def _as_ours(error: Exception, name: str) -> errors.CorpusmillError:
-    """The error that a step raised. Worker processes report it as the text of a traceback, its last line last."""
-    said = f"{type(error).__module__}.{type(error).__name__}: {error}"
-    # Beam appends the name of the step.
-    causes = re.findall(r"^schemas\.errors\.(\w+): (.*?)(?: \[while running '[^\n]*'\])?$", said, re.MULTILINE)
-    if causes:
-        kind, message = causes[-1]
-        return getattr(errors, kind)(message)  # type: ignore[no-any-return]
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return errors.StageError(f"{name} failed: {lines[-1].removeprefix('builtins.')}")
+            run_on_flink(build, engine, name, folder)
+        else:
+            _run_locally(build, engine, name)

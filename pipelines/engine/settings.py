@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from schemas.errors import ConfigError
 
-__all__ = ["Engine", "default_workers"]
+__all__ = ["RUNNERS", "Engine", "default_workers"]
+
+RUNNERS = ("local", "flink")
 
 
 def default_workers() -> int:
@@ -15,9 +18,15 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _silent(_text: str) -> None:
+    """Takes no notice."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """A runner and its size; never part of a fingerprint, because every engine gives the same rows.
+
+    `on_progress` is given a line of text whenever the engine knows something new.
 
     Raises:
         ConfigError: an unknown runner, or fewer than one worker.
@@ -25,9 +34,10 @@ class Engine:
 
     runner: str = "local"
     workers: int = 1
+    on_progress: Callable[[str], None] = field(default=_silent, compare=False)
 
     def __post_init__(self) -> None:
-        if self.runner != "local":
-            raise ConfigError(f"--runner {self.runner}: this version runs pipelines on 'local' only")
+        if self.runner not in RUNNERS:
+            raise ConfigError(f"--runner {self.runner}: pipelines run on {' or '.join(RUNNERS)}")
         if self.workers < 1:
             raise ConfigError(f"--workers {self.workers}: give 1 or more")

@@ -128,6 +128,12 @@ def _code_version() -> str:
     return version("corpusmill")
 
 
+def _end_left_over_jobs(folder: Folder) -> None:
+    from pipelines.engine.flink.job_record import cancel_left_over
+
+    cancel_left_over(folder)
+
+
 def run_unit(
     unit: Unit, engine: Engine, work: Callable[[Folder], UnitOutput], *, resumable: bool = False, again: bool = False
 ) -> UnitOutcome:
@@ -148,6 +154,8 @@ def run_unit(
             return UnitOutcome(unit.key, "skipped", manifest, _SAME)
         folder = unit.root.work_folder(unit.stage, unit.key)
         mine = folder.child(unit.fingerprint()[:16])
+        if folder.exists():
+            _end_left_over_jobs(folder)
         if not (resumable and mine.exists()):
             folder.remove_tree()
         mine.make()

@@ -48,7 +48,7 @@ def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, uni
     documents = require_manifest(request.root, "documents", unit.key).tables["documents"]
     job = TokenizeJob(root=request.root, key=unit.key, tokenizer=tokenizer, config=request.config, folder=folder)
     transform = TokenizeDocuments(job, [file.name for file in documents.files])
-    run_pipeline(lambda pipeline: pipeline | "Tokenize" >> transform, request.engine, "tokenize")
+    run_pipeline(lambda pipeline: pipeline | "Tokenize" >> transform, request.engine, "tokenize", folder)
 
     by_split = {split: token_table(tokenizer.name, split) for split in SPLITS}
     tables = staged_tables(folder, by_split.values())

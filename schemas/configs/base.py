@@ -31,6 +31,7 @@ STAGES = frozenset(
         "finetune",
         "export",
         "demo",
+        "flink",
     ]
 )
 

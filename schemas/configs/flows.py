@@ -64,12 +64,18 @@ class CorpusBuildParameters(_Parameters):
         description="Files and folders to read; or give seed URLs.",
         json_schema_extra={"position": 4},
     )
+    runner: Literal["local", "flink"] = Field(
+        default="local",
+        title="Runner",
+        description="Where Beam stages run: on this machine, or on the Flink cluster that is up.",
+        json_schema_extra={"position": 79},
+    )
     workers: int | None = Field(
         default=None,
         ge=1,
         le=4096,
         title="Workers",
-        description="Worker processes of a Beam stage; empty: one per core.",
+        description="Worker processes of a Beam stage, or slots of Flink; empty: all there are.",
         json_schema_extra={"position": 80},
     )
     small_corpus: Literal["fail", "leave out"] = Field(

@@ -82,8 +82,11 @@ def test_places_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*/taken: .*; free some space or give another folder"):
         Folder(str(tmp_path)).put_whole("taken", b"x")
-    with pytest.raises(OutputError, match=r"cannot write .*/taken: .*; free some space or give another folder"):
-        Folder(str(tmp_path)).open_write("taken")
+    with (
+        pytest.raises(OutputError, match=r"cannot write .*/taken: .*; free some space or give another folder"),
+        Folder(str(tmp_path)).open_write("taken") as stream,
+    ):
+        stream.write(b"x")
     with pytest.raises(InputError, match=r"cannot use nonsense://x: .*; give a path or a URL like s3://bucket/folder"):
         Folder("nonsense://x").exists()
 

@@ -146,7 +146,7 @@ def test_workers_change_nothing_and_bundles_run_in_two_processes(
     pieces = [piece for file in list_inputs([str(given)]) for piece in census.take_census(file).work]
     folder = Folder(str(tmp_path / "work"))
     transform = CleanPages(pieces, KEY, CleanConfig.model_validate(NO_RULES), folder, 1)
-    run_pipeline(lambda pipeline: pipeline | transform, Engine(workers=2), "two")
+    run_pipeline(lambda pipeline: pipeline | transform, Engine(workers=2), "two", folder)
     # A spilled file names the process whose bundle of Compute wrote it.
     assert len({name.split("-")[-2] for name in folder.child("spill").names()}) == 2
 

@@ -19,11 +19,13 @@ from pipelines.engine.runner import run_pipeline
 from pipelines.engine.settings import Engine
 from schemas.errors import InputError, StageError
 from schemas.lease import process_start
+from schemas.storage import Folder
 
 _FAIL = """
 from pipelines.engine.runner import run_pipeline
 from pipelines.engine.settings import Engine
 from schemas.errors import CorpusmillError, InputError
+from schemas.storage import Folder
 import apache_beam as beam
 
 def fail(number):
@@ -33,7 +35,7 @@ def fail(number):
 for elements in ([1], [0]):
     try:
         build = lambda p: p | beam.Create(elements) | beam.Reshuffle() | "Do it" >> beam.Map(fail)
-        run_pipeline(build, Engine(workers=2), "try")
+        run_pipeline(build, Engine(workers=2), "try", Folder("."))
     except CorpusmillError as error:
         print(type(error).__name__, error)
 """
@@ -42,6 +44,7 @@ import sys, time
 from pathlib import Path
 from pipelines.engine.runner import run_pipeline
 from pipelines.engine.settings import Engine
+from schemas.storage import Folder
 import apache_beam as beam
 
 def sleep(number, folder):
@@ -54,7 +57,7 @@ def sleep(number, folder):
 def build(p):
     return p | beam.Create(range(int(sys.argv[2]))) | beam.Reshuffle() | beam.Map(sleep, sys.argv[1])
 
-run_pipeline(build, Engine(workers=2), "slow")
+run_pipeline(build, Engine(workers=2), "slow", Folder("."))
 """
 
 
@@ -70,7 +73,8 @@ class Note(beam.DoFn):
 
 
 def test_one_worker_is_this_process(tmp_path: Path) -> None:
-    run_pipeline(lambda p: p | beam.Create([1, 2]) | beam.ParDo(Note(str(tmp_path))), Engine(workers=1), "note")
+    note = beam.ParDo(Note(str(tmp_path)))
+    run_pipeline(lambda p: p | beam.Create([1, 2]) | note, Engine(workers=1), "note", Folder(str(tmp_path)))
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"1-{os.getpid()}", f"2-{os.getpid()}"]
 
 
@@ -78,11 +82,11 @@ def fail(kind: type[Exception]) -> None:
     raise kind("cannot read x: give another")
 
 
-def test_a_failure_in_this_process_is_said_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_in_this_process_is_said_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(InputError, match=r"^cannot read x: give another$"):
-        run_pipeline(lambda p: p | beam.Create([InputError]) | beam.Map(fail), Engine(), "try")
+        run_pipeline(lambda p: p | beam.Create([InputError]) | beam.Map(fail), Engine(), "try", Folder(str(tmp_path)))
     with pytest.raises(StageError, match=r"^try failed: ValueError: cannot read x: give another \[while running 'Map"):
-        run_pipeline(lambda p: p | beam.Create([ValueError]) | beam.Map(fail), Engine(), "try")
+        run_pipeline(lambda p: p | beam.Create([ValueError]) | beam.Map(fail), Engine(), "try", Folder(str(tmp_path)))
     assert not [record for record in caplog.records if record.name.startswith("apache_beam")]
 
 

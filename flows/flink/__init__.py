@@ -1,0 +1,1 @@
+"""A Flink cluster on this machine: started, kept up, looked at and stopped."""

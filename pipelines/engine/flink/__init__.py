@@ -1,0 +1,1 @@
+"""Running pipelines on a Flink cluster through Beam's job server."""

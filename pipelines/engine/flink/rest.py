@@ -1,0 +1,127 @@
+"""Flink's REST API, as much of it as a run needs: slots, jobs by name, their progress, why they failed, cancelling."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+__all__ = ["ENDED", "FlinkJob", "FlinkRest", "FlinkUnreachableError", "Vertex"]
+
+ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
+_STEP = re.compile(r"\[\d+\](\S[^\])]*)\)")
+_GROUP = re.compile(r"GroupReduce at ([^)]*)\)")
+
+
+class FlinkUnreachableError(Exception):
+    """Flink's REST API does not answer; the message says where."""
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """One task of a job's graph, with the names of the Beam steps in it; `seconds` of wall time."""
+
+    steps: str
+    state: str
+    parallelism: int
+    records_in: int
+    records_out: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FlinkJob:
+    """A job as Flink sees it."""
+
+    id: str
+    name: str
+    state: str
+    vertices: tuple[Vertex, ...] = ()
+
+
+def _steps_of(name: str) -> str:
+    """The Beam steps in a task's name; empty for what Flink adds of its own (sources, partitions, sinks)."""
+    found = _STEP.search(name) or _GROUP.search(name)
+    return found[1] if found else ""
+
+
+def _vertex(row: dict[str, Any]) -> Vertex:
+    metrics = row["metrics"]
+    return Vertex(
+        steps=_steps_of(row["name"]),
+        state=row["status"],
+        parallelism=row["parallelism"],
+        records_in=metrics["read-records"],
+        records_out=metrics["write-records"],
+        seconds=max(row["duration"], 0) / 1000,
+    )
+
+
+class FlinkRest:
+    """A client of one cluster's API."""
+
+    def __init__(self, url: str, timeout_seconds: float = 10.0) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.Client(base_url=self.url, timeout=timeout_seconds, trust_env=False)
+
+    def _get(self, path: str) -> Any:
+        try:
+            answer = self._client.get(path)
+            answer.raise_for_status()
+            return answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise FlinkUnreachableError(f"Flink's JobManager at {self.url} does not answer ({error})") from error
+
+    def slots(self) -> tuple[int, int]:
+        """Task managers that are alive, and their slots together.
+
+        Raises:
+            FlinkUnreachableError: no answer.
+        """
+        overview = self._get("/overview")
+        return overview["taskmanagers"], overview["slots-total"]
+
+    def job(self, name: str) -> FlinkJob | None:
+        """The job of this name, newest first; None where Flink knows none.
+
+        Raises:
+            FlinkUnreachableError: no answer.
+        """
+        jobs = [job for job in self._get("/jobs/overview")["jobs"] if job["name"] == name]
+        if not jobs:
+            return None
+        newest = max(jobs, key=lambda job: job["start-time"])
+        return FlinkJob(newest["jid"], name, newest["state"])
+
+    def details(self, job_id: str) -> FlinkJob:
+        """A job with its vertices.
+
+        Raises:
+            FlinkUnreachableError: no answer.
+        """
+        job = self._get(f"/jobs/{job_id}")
+        return FlinkJob(job_id, job["name"], job["state"], tuple(_vertex(row) for row in job["vertices"]))
+
+    def failure(self, job_id: str) -> str:
+        """The text of the exception that ended a job; empty where there is none."""
+        history = self._get(f"/jobs/{job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        return "\n".join(entry.get("stacktrace") or "" for entry in history)
+
+    def cancel(self, job_id: str, seconds: float = 30.0) -> None:
+        """Cancel a job and wait until it has ended.
+
+        Raises:
+            FlinkUnreachableError: no answer, or it has not ended in time.
+        """
+        try:
+            self._client.patch(f"/jobs/{job_id}")
+        except httpx.HTTPError as error:
+            raise FlinkUnreachableError(f"Flink's JobManager at {self.url} does not answer ({error})") from error
+        deadline = time.monotonic() + seconds
+        while self.details(job_id).state not in ENDED:
+            if time.monotonic() > deadline:
+                raise FlinkUnreachableError(f"Flink's job {job_id} at {self.url} does not end")
+            time.sleep(0.2)

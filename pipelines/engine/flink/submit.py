@@ -1,0 +1,201 @@
+"""One pipeline as one job of a Flink cluster: submitted, followed to its end, cancelled where the run is stopped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.portable_runner import PortableRunner
+
+from pipelines.engine.failures import failure_of
+from pipelines.engine.flink.description import ClusterDescription, read_cluster
+from pipelines.engine.flink.job_record import RECORD_NAME, write_record
+from pipelines.engine.flink.rest import ENDED, FlinkJob, FlinkRest, FlinkUnreachableError
+from pipelines.engine.flink.watch import watched
+from pipelines.engine.settings import Engine
+from schemas.errors import ConfigError, InputError, StageError
+from schemas.storage import Folder
+
+__all__ = ["flink_options", "run_on_flink"]
+
+_LOG = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.5
+# The manager answers within milliseconds; it restarts within ten seconds, and then knows no job any more.
+_SILENCE_SECONDS = 20.0
+_LAST_WORDS_SECONDS = 5.0
+# By default Beam stops a Python worker as soon as no task uses it, and steps that follow each other start it again and
+# again, at some two seconds of CPU time each.
+_KEEP_WORKERS_MILLISECONDS = 10_000
+
+
+def flink_options(cluster: ClusterDescription, workers: int, job: str) -> PipelineOptions:
+    """Options of a job: as many workers as it has slots, one process for each slot of a task manager."""
+    return PipelineOptions(
+        [
+            f"--job_name={job}",
+            f"--job_endpoint={cluster.job_endpoint}",
+            f"--environment_type={cluster.environment_type}",
+            f"--environment_config={cluster.environment_config}",
+            f"--parallelism={workers}",
+            f"--sdk_worker_parallelism={cluster.slots_of_task_manager}",
+            f"--environment_cache_millis={_KEEP_WORKERS_MILLISECONDS}",
+        ]
+    )
+
+
+def _require_slots(cluster: ClusterDescription, rest: FlinkRest | None, workers: int) -> None:
+    managers, slots = 1, cluster.slots
+    if rest is not None:
+        try:
+            managers, slots = rest.slots()
+        except FlinkUnreachableError as error:
+            raise InputError(
+                f"{error}; `corpusmill flink status` says more, `corpusmill flink up` starts one"
+            ) from None
+    if workers > slots:
+        # A task manager that is starting again will be back before the job has waited for its slots in vain.
+        if workers <= cluster.slots:
+            return
+        raise ConfigError(
+            f"--workers {workers} wants {workers} slots, and Flink has {slots} on {managers} task managers; give "
+            f"--workers {slots}, or start a larger cluster: corpusmill flink up --set slots=…"
+        )
+
+
+class _Submission(threading.Thread):
+    """The call into Beam that returns when the job has ended; `error` is what it raised."""
+
+    def __init__(self, pipeline: beam.Pipeline) -> None:
+        super().__init__(daemon=True, name="flink-job")
+        self._pipeline = pipeline
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Submit and wait."""
+        try:
+            self._pipeline.run().wait_until_finish()
+        except Exception as error:
+            self.error = error
+
+
+class _Follower:
+    """Looks at a job through Flink's API, tells its progress, and notices when nothing will come any more."""
+
+    def __init__(self, rest: FlinkRest | None, job: str, tell: Callable[[str], None]) -> None:
+        self._rest = rest
+        self._job = job
+        self._tell = tell
+        self._answered = time.monotonic()
+        self._told = ""
+        self.seen: FlinkJob | None = None
+
+    def look(self) -> None:
+        """Look once.
+
+        Raises:
+            StageError: the manager has been silent for too long, or has forgotten the job.
+        """
+        if self._rest is None:
+            return
+        try:
+            job = self._rest.job(self._job)
+            if job is None and self.seen is not None:
+                raise StageError(
+                    f"Flink's JobManager at {self._rest.url} was started again and has lost job {self._job}; "
+                    "run the same command again"
+                )
+            if job is not None:
+                self.seen = self._rest.details(job.id)
+            self._answered = time.monotonic()
+        except FlinkUnreachableError as error:
+            if time.monotonic() - self._answered > _SILENCE_SECONDS:
+                raise StageError(f"{error}; once it is up again, run the same command again") from error
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        if self.seen is None:
+            return
+        steps = [vertex for vertex in self.seen.vertices if vertex.steps]
+        done = sum(vertex.state == "FINISHED" for vertex in steps)
+        records = sum(vertex.records_in for vertex in steps)
+        running = [vertex.steps for vertex in steps if vertex.state == "RUNNING"]
+        text = f"Flink: {done}/{len(steps)} steps done, {records:,} elements"
+        text += f", in {running[0]}" if running else f", {self.seen.state.lower()}"
+        if text != self._told:
+            self._told = text
+            self._tell(text)
+
+    def ended(self) -> bool:
+        """Whether Flink has said that the job ended."""
+        return self.seen is not None and self.seen.state in ENDED
+
+    def last_words(self) -> str:
+        """Why the job failed, as Flink tells it."""
+        if self._rest is None or self.seen is None:
+            return ""
+        try:
+            return self._rest.failure(self.seen.id)
+        except FlinkUnreachableError:
+            return ""
+
+
+def _follow(submission: _Submission, follower: _Follower) -> None:
+    """Until the job ends. Flink's word counts where Beam's job server does not pass it on."""
+    submission.start()
+    ended_at = 0.0
+    while submission.is_alive():
+        submission.join(_LOOK_SECONDS)
+        follower.look()
+        if follower.ended() and submission.is_alive():
+            ended_at = ended_at or time.monotonic()
+            if time.monotonic() - ended_at > _LAST_WORDS_SECONDS:
+                return
+    follower.look()
+
+
+def run_on_flink(build: Callable[[beam.Pipeline], Any], engine: Engine, name: str, folder: Folder) -> None:
+    """Build a pipeline and run it as a job of the cluster that is up.
+
+    Args:
+        build: adds the steps.
+        engine: `workers` is the job's parallelism.
+        name: of the pipeline.
+        folder: the work folder of the unit, where the job's record is kept until it has ended.
+
+    Raises:
+        InputError: no cluster is up.
+        ConfigError: it has fewer slots than workers were asked for.
+        CorpusmillError: one of ours that a worker raised.
+        StageError: the job failed otherwise, was cancelled, or its manager is gone.
+    """
+    cluster = read_cluster()
+    rest = FlinkRest(cluster.rest) if cluster.rest else None
+    _require_slots(cluster, rest, engine.workers)
+    job = f"corpusmill-{name}-{uuid.uuid4().hex[:12]}"
+    pipeline = beam.Pipeline(runner=PortableRunner(), options=flink_options(cluster, engine.workers, job))
+    build(pipeline)
+    write_record(folder, job, cluster.rest)
+    submission, follower = _Submission(pipeline), _Follower(rest, job, engine.on_progress)
+    with watched(cluster.rest, job):
+        _follow(submission, follower)
+    _log_job(job, follower)
+    folder.remove(RECORD_NAME)
+    state = follower.seen.state if follower.seen else ""
+    if submission.error is not None or state == "FAILED":
+        raise failure_of(f"{follower.last_words()}\n{submission.error or ''}", name)
+    if state == "CANCELED":
+        raise StageError(f"{name} was cancelled in Flink; run the same command again to go on")
+
+
+def _log_job(job: str, follower: _Follower) -> None:
+    seen = follower.seen
+    if seen is not None:
+        vertices = [asdict(vertex) for vertex in seen.vertices if vertex.steps]
+        _LOG.info("flink job", extra={"flink_job": seen.id, "job": job, "state": seen.state, "vertices": vertices})

@@ -1,0 +1,71 @@
+"""Becomes a Python worker of a Flink job: Beam's container contract, without a container.
+
+Started by a task manager or by the worker pool with the endpoints as flags, never by hand. It asks the provision
+service for the job's options, bounds its own memory, ties its life to the process that started it, and is Beam's
+harness from then on. Nothing is staged: workers run the code that is installed beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+
+from pipelines.engine.lifeline import owned_by, watch_owner
+
+__all__ = ["MEMORY_VARIABLE", "main"]
+
+MEMORY_VARIABLE = "CORPUSMILL_WORKER_MB"
+_ENDPOINTS = ("id", "logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint")
+_PROVISION_SECONDS = 30.0
+
+
+def _bound_memory(megabytes: int) -> None:
+    # Of anonymous memory, so that mapped files do not count; at the bound Python raises MemoryError, the bundle fails
+    # with that name, and neither the machine nor its other workers suffer.
+    resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, megabytes * 2**20))
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    """Put what the harness reads into the environment."""
+    import grpc
+    from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
+    from apache_beam.runners.worker.worker_id_interceptor import WorkerIdInterceptor
+    from google.protobuf import json_format, text_format
+
+    def descriptor(url: str) -> str:
+        return str(text_format.MessageToString(endpoints_pb2.ApiServiceDescriptor(url=url)))
+
+    with grpc.insecure_channel(arguments.provision_endpoint) as plain:
+        channel = grpc.intercept_channel(plain, WorkerIdInterceptor(arguments.id))
+        service = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
+        request = beam_provision_api_pb2.GetProvisionInfoRequest()
+        info = service.GetProvisionInfo(request, timeout=_PROVISION_SECONDS).info
+    os.environ["WORKER_ID"] = arguments.id
+    os.environ["PIPELINE_OPTIONS"] = json_format.MessageToJson(info.pipeline_options)
+    os.environ["CONTROL_API_SERVICE_DESCRIPTOR"] = descriptor(arguments.control_endpoint)
+    os.environ["LOGGING_API_SERVICE_DESCRIPTOR"] = descriptor(info.logging_endpoint.url or arguments.logging_endpoint)
+    os.environ["RUNNER_CAPABILITIES"] = " ".join(info.runner_capabilities)
+    if info.status_endpoint.url:
+        os.environ["STATUS_API_SERVICE_DESCRIPTOR"] = descriptor(info.status_endpoint.url)
+
+
+def main() -> None:
+    """Serve bundles until the runner ends the control channel, or whoever started us is gone."""
+    owned_by(os.getppid())
+    watch_owner()
+    parser = argparse.ArgumentParser()
+    for name in _ENDPOINTS:
+        parser.add_argument(f"--{name}", default="")
+    arguments, _ = parser.parse_known_args()
+    if os.environ.get(MEMORY_VARIABLE):
+        _bound_memory(int(os.environ[MEMORY_VARIABLE]))
+    _prepare(arguments)
+    from apache_beam.runners.worker import sdk_worker_main
+
+    sdk_worker_main.main(sys.argv[:1])
+
+
+if __name__ == "__main__":
+    main()
