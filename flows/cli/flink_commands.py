@@ -14,8 +14,8 @@ _SHORT = "A Flink cluster on this machine, for --runner flink: up, down, status.
 _HELP = (
     f"{_SHORT}\n\n"
     "Flink is what stages run on when one machine is not enough; here it runs on the loopback, with one JobManager, "
-    "task managers, a pool of Python workers and Beam's job server. A cluster of your own is described in the same file, "
-    "cluster.json in the folder.\n\n"
+    "task managers, a pool of Python workers and Beam's job server. A cluster of your own is described in the same "
+    "file, cluster.json in the folder.\n\n"
     "Example: corpusmill flink up"
 )
 _Folder = Annotated[

@@ -28,7 +28,7 @@ def corpus(corpus_writer: Any) -> Any:
     key = corpus_writer.documents("p/1", TEXTS, files=2)
     corpus_writer.tables(key, {"duplicates": corpus_writer.rows("duplicates", 1), "clusters": []})
     for stage, config in (
-        (tokenizer_stage, TokenizerConfig(vocabulary_size=300)),
+        (tokenizer_stage, TokenizerConfig(vocabulary_size=300, test=0.2)),
         (tokenize_stage, TokenizeConfig(shard_tokens=200, test=0.2)),
         (mix_stage, MixConfig(sequence_length=16)),
     ):

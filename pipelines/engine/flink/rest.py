@@ -65,15 +65,24 @@ class FlinkRest:
 
     def __init__(self, url: str, timeout_seconds: float = 10.0) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.Client(base_url=self.url, timeout=timeout_seconds, trust_env=False)
+        self._timeout = timeout_seconds
 
-    def _get(self, path: str) -> Any:
+    def _request(self, method: str, path: str) -> httpx.Response:
+        # Flink closes connections as it likes; one for each request costs nothing on this scale.
         try:
-            answer = self._client.get(path)
+            answer = httpx.request(method, f"{self.url}{path}", timeout=self._timeout, trust_env=False)
             answer.raise_for_status()
-            return answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except httpx.HTTPError as error:
             raise FlinkUnreachableError(f"Flink's JobManager at {self.url} does not answer ({error})") from error
+        return answer
+
+    def get(self, path: str) -> Any:
+        """The JSON answer to a GET.
+
+        Raises:
+            FlinkUnreachableError: no answer.
+        """
+        return self._request("GET", path).json()
 
     def slots(self) -> tuple[int, int]:
         """Task managers that are alive, and their slots together.
@@ -81,7 +90,7 @@ class FlinkRest:
         Raises:
             FlinkUnreachableError: no answer.
         """
-        overview = self._get("/overview")
+        overview = self.get("/overview")
         return overview["taskmanagers"], overview["slots-total"]
 
     def job(self, name: str) -> FlinkJob | None:
@@ -90,7 +99,7 @@ class FlinkRest:
         Raises:
             FlinkUnreachableError: no answer.
         """
-        jobs = [job for job in self._get("/jobs/overview")["jobs"] if job["name"] == name]
+        jobs = [job for job in self.get("/jobs/overview")["jobs"] if job["name"] == name]
         if not jobs:
             return None
         newest = max(jobs, key=lambda job: job["start-time"])
@@ -102,12 +111,12 @@ class FlinkRest:
         Raises:
             FlinkUnreachableError: no answer.
         """
-        job = self._get(f"/jobs/{job_id}")
+        job = self.get(f"/jobs/{job_id}")
         return FlinkJob(job_id, job["name"], job["state"], tuple(_vertex(row) for row in job["vertices"]))
 
     def failure(self, job_id: str) -> str:
         """The text of the exception that ended a job; empty where there is none."""
-        history = self._get(f"/jobs/{job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
+        history = self.get(f"/jobs/{job_id}/exceptions").get("exceptionHistory", {}).get("entries", [])
         return "\n".join(entry.get("stacktrace") or "" for entry in history)
 
     def cancel(self, job_id: str, seconds: float = 30.0) -> None:
@@ -116,10 +125,7 @@ class FlinkRest:
         Raises:
             FlinkUnreachableError: no answer, or it has not ended in time.
         """
-        try:
-            self._client.patch(f"/jobs/{job_id}")
-        except httpx.HTTPError as error:
-            raise FlinkUnreachableError(f"Flink's JobManager at {self.url} does not answer ({error})") from error
+        self._request("PATCH", f"/jobs/{job_id}")
         deadline = time.monotonic() + seconds
         while self.details(job_id).state not in ENDED:
             if time.monotonic() > deadline:

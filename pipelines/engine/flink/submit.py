@@ -136,6 +136,11 @@ class _Follower:
         """Whether Flink has said that the job ended."""
         return self.seen is not None and self.seen.state in ENDED
 
+    @property
+    def silent(self) -> bool:
+        """Whether there is nobody to ask: an embedded Flink has no API."""
+        return self._rest is None
+
     def last_words(self) -> str:
         """Why the job failed, as Flink tells it."""
         if self._rest is None or self.seen is None:
@@ -147,17 +152,19 @@ class _Follower:
 
 
 def _follow(submission: _Submission, follower: _Follower) -> None:
-    """Until the job ends. Flink's word counts where Beam's job server does not pass it on."""
+    """Until both Beam and Flink say that the job has ended, or one of them has and the other keeps silent."""
     submission.start()
-    ended_at = 0.0
-    while submission.is_alive():
-        submission.join(_LOOK_SECONDS)
+    one_ended_at = 0.0
+    while True:
+        time.sleep(_LOOK_SECONDS)
         follower.look()
-        if follower.ended() and submission.is_alive():
-            ended_at = ended_at or time.monotonic()
-            if time.monotonic() - ended_at > _LAST_WORDS_SECONDS:
+        ended = (not submission.is_alive(), follower.ended())
+        if all(ended) or (ended[0] and follower.silent):
+            return
+        if any(ended):
+            one_ended_at = one_ended_at or time.monotonic()
+            if time.monotonic() - one_ended_at > _LAST_WORDS_SECONDS:
                 return
-    follower.look()
 
 
 def run_on_flink(build: Callable[[beam.Pipeline], Any], engine: Engine, name: str, folder: Folder) -> None:

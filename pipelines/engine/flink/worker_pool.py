@@ -36,7 +36,7 @@ def _listens(endpoint: str) -> bool:
         return False
 
 
-class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
+class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """The service that Beam's runners call to start and stop workers; `script` becomes one."""
 
     def __init__(self, script: str) -> None:

@@ -250,7 +250,7 @@ def test_two_workers_give_the_same_rows_as_one(make_corpus: Any, monkeypatch: py
 def test_small_partitions_start_no_further_worker(corpus: Any, monkeypatch: pytest.MonkeyPatch, chain: Any) -> None:
     used = []
     monkeypatch.setattr(
-        "pipelines.dedup.find_edges.run_pipeline", lambda build, engine, name: used.append(engine.workers)
+        "pipelines.dedup.find_edges.run_pipeline", lambda build, engine, name, folder: used.append(engine.workers)
     )
     corpus.put("p", {"a": chain("w", 0)})
     corpus.dedup(workers=8)

@@ -1,0 +1,111 @@
+"""The chain on a real cluster: the same rows as on the local runner, whatever is killed; and what users see of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from flink_chain import Cluster, chain, conserved, digest, kill_during, require, running, stage_command
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_chain_gives_the_same_rows_as_the_local_runner(
+    cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
+) -> None:
+    local, expected = local_corpus
+    assert chain(cluster, tmp_path, pages, "flink") == expected
+    assert conserved(tmp_path) == conserved(local)
+    assert cluster.status()["restarted"] == []
+    jobs = [one for one in cluster.rest().get("/jobs/overview")["jobs"] if one["state"] == "FINISHED"]
+    compute = [
+        vertex for one in jobs for vertex in cluster.rest().details(one["jid"]).vertices if "Compute" in vertex.steps
+    ]
+    assert any("Read" in vertex.steps for vertex in compute)
+    lines = [json.loads(line) for file in (tmp_path / "logs").iterdir() for line in file.read_text().splitlines()]
+    logged = [line for line in lines if line["message"] == "flink job"]
+    assert {line["stage"] for line in logged} == {"clean", "dedup", "tokenize"}
+    assert all(line["state"] == "FINISHED" and line["vertices"] for line in logged)
+    assert not list(tmp_path.rglob("flink-job.json"))
+
+
+def test_both_slots_work_on_one_stage(cluster: Cluster) -> None:
+    rest = cluster.rest()
+    job = next(one for one in rest.get("/jobs/overview")["jobs"] if one["name"].startswith("corpusmill-clean-"))
+    vertices = rest.get(f"/jobs/{job['jid']}")["vertices"]
+    (compute,) = [vertex for vertex in vertices if "Compute" in vertex["name"]]
+    subtasks = rest.get(f"/jobs/{job['jid']}/vertices/{compute['id']}")["subtasks"]
+    assert len({one["taskmanager-id"] for one in subtasks}) == 2
+    assert all(one["metrics"]["read-records"] > 0 for one in subtasks)
+
+
+def test_a_killed_task_manager_and_a_killed_worker_change_nothing(
+    cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
+) -> None:
+    manager = lambda: cluster.status()["processes"]["taskmanager-1"]  # noqa: E731
+    ended = require(kill_during(cluster, tmp_path, pages, "clean", "clean", manager, "Compute"))
+    assert "Flink: " in ended.err
+    assert "steps done" in ended.err
+    require(cluster.call(*stage_command("dedup", tmp_path, pages)))
+    require(cluster.call(*stage_command("tokenizer", tmp_path, pages)))
+
+    def worker() -> int:
+        until = time.monotonic() + 30
+        while not cluster.workers() and time.monotonic() < until:
+            time.sleep(0.05)
+        return cluster.workers()[0].pid
+
+    require(kill_during(cluster, tmp_path, pages, "tokenize", "tokenize", worker))
+    assert digest(cluster, tmp_path) == local_corpus[1]
+    assert "taskmanager-1" in cluster.status()["restarted"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
+def test_a_stopped_run_takes_its_job_with_it(
+    cluster: Cluster, pages: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
+        job = running(cluster, "clean", process)
+        assert list(tmp_path.rglob("flink-job.json"))
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert number != signal.SIGTERM or "interrupted; run the same command to go on" in err
+    until = time.monotonic() + 15
+    while cluster.rest().details(job.id).state != "CANCELED" or cluster.workers():
+        assert time.monotonic() < until, (cluster.rest().details(job.id).state, cluster.workers())
+        time.sleep(0.2)
+
+
+def test_too_few_slots_are_named_before_anything_runs(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
+    ended = cluster.call(*stage_command("clean", tmp_path, pages, "--workers", "3"))
+    assert ended.code == 2
+    assert "--workers 3 wants 3 slots, and Flink has 2 on 2 task managers; give --workers 2" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_an_error_of_a_step_comes_back_as_it_was(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
+    # The work folder is taken by a file while the job is on its way.
+    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
+        running(cluster, "clean", process)
+        (record,) = tmp_path.rglob("flink-job.json")
+        (record.parent / "spill").write_text("in the way") if not (record.parent / "spill").exists() else None
+        (record.parent / "staged").write_text("in the way")
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 2
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("corpusmill: cannot write "), err
+    assert "Traceback" not in err
+
+
+def test_a_worker_is_bounded_in_memory(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
+    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
+        running(cluster, "clean", process, "Compute")
+        limits = [one.rlimit(psutil.RLIMIT_DATA)[0] for one in cluster.workers()]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert limits
+    assert all(2**30 <= limit < psutil.virtual_memory().total for limit in limits)

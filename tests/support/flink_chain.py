@@ -1,0 +1,192 @@
+"""A real Flink cluster on the loopback, and the chain of data stages on real pages, driven as users drive them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from flows.flink import toolchain
+from pipelines.engine.flink.rest import FlinkJob, FlinkRest
+from schemas.errors import CorpusmillError
+
+MARK = "CORPUSMILL_TEST_FLINK"  # an environment variable that all processes of a cluster inherit
+_SKEWED = "the mill ran day and night until the river froze over and then the millers told each other stories of"
+SHARES = ("test=0.05", "validation=0.05")
+# Each stage with its settings and the Beam jobs that it runs; `clean` also gets the inputs.
+STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "clean": (("rules=[]", "extractor=resiliparse"), ("clean",)),
+    "dedup": ((), ("dedup-signatures", "dedup-edges")),
+    "tokenizer": (("vocabulary_size=1000", "sample_bytes=200000", *SHARES), ()),
+    "tokenize": (SHARES, ("tokenize",)),
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> dict[str, Any]:
+        """Its last line."""
+        return dict(json.loads(self.out.splitlines()[-1]))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster in a folder of its own."""
+
+    folder: Path
+    settings: Sequence[str] = field(default=("task_managers=2", "slots=1", "heartbeat_seconds=4"))
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "CORPUSMILL_FLINK": str(self.folder), MARK: str(self.folder)}
+
+    def call(self, *words: str) -> Ended:
+        """Run `corpusmill` against this cluster."""
+        command = [sys.executable, "-m", "flows.cli", *words]
+        done = subprocess.run(command, env=self.environment(), capture_output=True, text=True, check=False, timeout=600)
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start `corpusmill` against this cluster."""
+        command = [sys.executable, "-m", "flows.cli", *words]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=self.environment(), stdout=pipe, stderr=pipe, text=True)
+
+    def up(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ended = self.call("flink", "up", *(word for one in self.settings for word in ("--set", one)))
+        assert ended.code == 0, ended.err
+
+    def down(self) -> None:
+        assert self.call("flink", "down").code == 0
+
+    def status(self) -> dict[str, Any]:
+        return self.call("flink", "status", "--json").json()
+
+    def rest(self) -> FlinkRest:
+        return FlinkRest(self.status()["ui"])
+
+    def processes(self) -> list[psutil.Process]:
+        """All that run for this cluster and its jobs."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                mine = process.environ().get(MARK) == str(self.folder)
+                if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def ports(self) -> list[int]:
+        """Where its processes listen."""
+        found = []
+        for process in self.processes():
+            try:
+                found += [one.laddr.port for one in process.net_connections() if one.status == psutil.CONN_LISTEN]
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return sorted(set(found))
+
+    def workers(self) -> list[psutil.Process]:
+        """Its Python workers."""
+        return [one for one in self.processes() if "worker_boot" in " ".join(one.cmdline())]
+
+
+def running(cluster: Cluster, job: str, process: subprocess.Popen[str], step: str = "") -> FlinkJob:
+    """Wait until a job of this name runs, some of its tasks (`step`, where given) already at work."""
+    rest = cluster.rest()
+    until = time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None:
+        for one in rest.get("/jobs/overview")["jobs"]:
+            if one["name"].startswith(f"corpusmill-{job}-") and one["state"] == "RUNNING":
+                seen = rest.details(one["jid"])
+                if any(vertex.state == "RUNNING" and step in vertex.steps for vertex in seen.vertices if vertex.steps):
+                    return seen
+        time.sleep(0.1)
+    raise AssertionError(f"no job {job} was seen at work: {process.communicate()}")
+
+
+def stage_command(stage: str, root: Path, inputs: Path, *more: str, runner: str = "flink") -> list[str]:
+    """The words of `corpusmill run`."""
+    settings, _ = STAGES[stage]
+    words = ["run", stage, "--root", str(root), "--runner", runner, *more]
+    words += ["--source", "pages", "--partition", "one"] if stage != "tokenizer" else []
+    words += ["--input", str(inputs)] if stage == "clean" else []
+    return [*words, *(word for one in settings for word in ("--set", one)), "--json"]
+
+
+def require(ended: Ended) -> Ended:
+    """That it went well."""
+    assert ended.code == 0, f"{ended.out}\n{ended.err}"
+    return ended
+
+
+def chain(cluster: Cluster, root: Path, inputs: Path, runner: str, *more: str) -> str:
+    """All stages, one after the other; gives the corpus digest."""
+    for stage in STAGES:
+        require(cluster.call(*stage_command(stage, root, inputs, *more, runner=runner)))
+    return digest(cluster, root)
+
+
+def digest(cluster: Cluster, root: Path) -> str:
+    """The corpus digest."""
+    return str(require(cluster.call("digest", str(root), "--json")).json()["digest"])
+
+
+def conserved(root: Path) -> tuple[int, int, int, int]:
+    """Items, and what became of them, as the manifest of `clean` has them."""
+    counts = json.loads((root / "documents" / "pages" / "one" / "manifest.json").read_text())["counts"]
+    numbers = (counts["items"], counts["documents"], counts["dropped"], counts["dead"])
+    assert numbers[0] == sum(numbers[1:])
+    return numbers
+
+
+def kill_during(
+    cluster: Cluster, root: Path, inputs: Path, stage: str, job: str, victim: Callable[[], int], step: str = ""
+) -> Ended:
+    """Run a stage, SIGKILL a process when the job is at work, and wait for the end of the run."""
+    with cluster.start(*stage_command(stage, root, inputs)) as process:
+        running(cluster, job, process, step)
+        os.kill(victim(), signal.SIGKILL)
+        out, err = process.communicate(timeout=300)
+    return Ended(process.returncode, out, err)
+
+
+def write_pages(data: Path, folder: Path) -> Path:
+    """Real input: WARC files, pages of a documentation site, and texts of which one repeats 400 times."""
+    shutil.copytree(data / "warc", folder / "warc")
+    with tarfile.open(data / "html" / "ipython-docs.tar.xz") as archive:
+        archive.extractall(folder / "html", filter="data")
+    words = _SKEWED.split()
+    with (folder / "skewed.jsonl").open("w") as stream:
+        for number in range(400):  # one key of the shuffle gets all of these
+            text = " ".join(words * 3 + [f"number {number}" if number % 2 else "the same"])
+            stream.write(json.dumps({"id": str(number), "text": text}) + "\n")
+    return folder
+
+
+def has_java() -> str:
+    """Why no cluster can be started here; empty where one can."""
+    try:
+        toolchain.find_java()
+        toolchain.jars()
+    except CorpusmillError as error:
+        return str(error)
+    return ""
