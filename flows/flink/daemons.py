@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shlex
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.engine.flink import worker_boot, worker_pool
 from pipelines.engine.flink.description import ClusterDescription
 from pipelines.engine.settings import default_workers
 from schemas.configs.flink import FlinkConfig
@@ -19,6 +20,7 @@ __all__ = ["ClusterPlan", "Daemon", "free_ports"]
 
 _HOST = "localhost"
 _PORTS = ("rest", "rpc", "blob", "job", "artifact", "pool")
+_PORT_RANGE = range(20_000, 32_000)
 _MANAGER_HEAP_MB = 512
 _JOB_SERVER_HEAP_MB = 512
 # Of a task manager, beside its slots: framework, network buffers, class metadata, the JVM itself.
@@ -36,16 +38,26 @@ _LOG_FORMAT = (
 )
 _MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+# By name, because importing them imports Beam.
+_POOL = "pipelines.engine.flink.worker_pool"
+_WORKER = "pipelines.engine.flink.worker_boot"
+_MEMORY_VARIABLE = "CORPUSMILL_WORKER_MB"
 _JOB_SERVER = "corpusmill.flink.JobServer"
 
 
 def free_ports() -> dict[str, int]:
-    """A port for each service of a cluster that nobody listens on now."""
-    sockets = {name: socket.create_server((_HOST, 0)) for name in _PORTS}
-    ports = {name: one.getsockname()[1] for name, one in sockets.items()}
-    for one in sockets.values():
-        one.close()
-    return ports
+    """A port for each service of a cluster that nobody listens on now.
+
+    They lie below those that systems give to outgoing connections: one of ours would take a port before the daemon
+    that is meant to listen there has started, or while it is being started again.
+    """
+    free: list[int] = []
+    for port in random.sample(_PORT_RANGE, len(_PORT_RANGE)):
+        with suppress(OSError), socket.create_server((_HOST, port)):
+            free.append(port)
+        if len(free) == len(_PORTS):
+            break
+    return dict(zip(_PORTS, free, strict=True))
 
 
 def _machine_mb() -> int:
@@ -149,11 +161,9 @@ class ClusterPlan:
         lines = [f"{name}: {value}" for name, value in self.flink_settings().items()]
         (conf / "config.yaml").write_text("\n".join(lines) + "\n")
         budget = self.config.worker_mb or max(1024, _machine_mb() // 2 // self.slots)
-        command = f"{shlex.quote(sys.executable)} -m {worker_boot.__name__}"
+        command = f"{shlex.quote(sys.executable)} -m {_WORKER}"
         log = shlex.quote(str(self.folder / "log" / "workers.log"))
-        self.worker_script.write_text(
-            f'#!/bin/sh\n{worker_boot.MEMORY_VARIABLE}={budget} exec {command} "$@" >>{log} 2>&1\n'
-        )
+        self.worker_script.write_text(f'#!/bin/sh\n{_MEMORY_VARIABLE}={budget} exec {command} "$@" >>{log} 2>&1\n')
         self.worker_script.chmod(0o755)
 
     def _java(self, heap_mb: int, main: str, *arguments: str) -> tuple[str, ...]:
@@ -195,7 +205,7 @@ class ClusterPlan:
         """What starts Python workers for task managers; none where these do it themselves."""
         if self.config.environment != "external":
             return []
-        command = (sys.executable, "-m", worker_pool.__name__, str(self.ports["pool"]), str(self.worker_script))
+        command = (sys.executable, "-m", _POOL, str(self.ports["pool"]), str(self.worker_script))
         return [Daemon("workerpool", command)]
 
     def daemons(self) -> list[Daemon]:

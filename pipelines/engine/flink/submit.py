@@ -32,7 +32,7 @@ _SILENCE_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 5.0
 # By default Beam stops a Python worker as soon as no task uses it, and steps that follow each other start it again and
 # again, at some two seconds of CPU time each.
-_KEEP_WORKERS_MILLISECONDS = 10_000
+_KEEP_WORKERS_MILLISECONDS = 3_000
 
 
 def flink_options(cluster: ClusterDescription, workers: int, job: str) -> PipelineOptions:

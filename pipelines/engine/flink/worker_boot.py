@@ -10,8 +10,13 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import socket
 import sys
+import threading
+import time
+from typing import Any
 
+from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError
 from pipelines.engine.lifeline import owned_by, watch_owner
 
 __all__ = ["MEMORY_VARIABLE", "main"]
@@ -19,6 +24,7 @@ __all__ = ["MEMORY_VARIABLE", "main"]
 MEMORY_VARIABLE = "CORPUSMILL_WORKER_MB"
 _ENDPOINTS = ("id", "logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint")
 _PROVISION_SECONDS = 30.0
+_PROBE_SECONDS, _PROBES = 2.0, 2
 
 
 def _bound_memory(megabytes: int) -> None:
@@ -27,8 +33,50 @@ def _bound_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, megabytes * 2**20))
 
 
-def _prepare(arguments: argparse.Namespace) -> None:
-    """Put what the harness reads into the environment."""
+def _listens(endpoint: str) -> bool:
+    host, _, port = endpoint.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _is_wanted(control: str, job: tuple[FlinkRest, str] | None) -> bool:
+    """Whether the runner still listens and, where Flink can be asked, the job has not ended."""
+    if not _listens(control):
+        return False
+    if job is None:
+        return True
+    rest, name = job
+    try:
+        seen = rest.job(name)
+    except FlinkUnreachableError:
+        return True
+    return seen is None or seen.state not in ENDED
+
+
+def _exit_unwanted(control: str, job: tuple[FlinkRest, str] | None) -> None:
+    missed = 0
+    while missed < _PROBES:
+        time.sleep(_PROBE_SECONDS)
+        missed = 0 if _is_wanted(control, job) else missed + 1
+    os._exit(1)
+
+
+def _watch_runner(control: str, options: dict[str, Any]) -> None:
+    """End this process once its runner no longer listens, or its job has ended.
+
+    The harness does so by itself in most cases, but not while it hangs in a step. And a runner whose job is cancelled
+    while it opens a step keeps the worker, and its connection, until the task manager ends (seen with Beam 2.62).
+    """
+    master, name = options.get("beam:option:flink_master:v1"), options.get("beam:option:job_name:v1")
+    job = (FlinkRest(f"http://{master}"), name) if master and name and not master.startswith("[") else None
+    threading.Thread(target=_exit_unwanted, args=(control, job), daemon=True, name="runner").start()
+
+
+def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Put what the harness reads into the environment; gives the options of the pipeline."""
     import grpc
     from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
     from apache_beam.runners.worker.worker_id_interceptor import WorkerIdInterceptor
@@ -49,6 +97,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     os.environ["RUNNER_CAPABILITIES"] = " ".join(info.runner_capabilities)
     if info.status_endpoint.url:
         os.environ["STATUS_API_SERVICE_DESCRIPTOR"] = descriptor(info.status_endpoint.url)
+    return dict(json_format.MessageToDict(info.pipeline_options))
 
 
 def main() -> None:
@@ -61,7 +110,7 @@ def main() -> None:
     arguments, _ = parser.parse_known_args()
     if os.environ.get(MEMORY_VARIABLE):
         _bound_memory(int(os.environ[MEMORY_VARIABLE]))
-    _prepare(arguments)
+    _watch_runner(arguments.control_endpoint, _prepare(arguments))
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])
