@@ -52,7 +52,7 @@ def free_ports() -> dict[str, int]:
     that is meant to listen there has started, or while it is being started again.
     """
     free: list[int] = []
-    for port in random.sample(_PORT_RANGE, len(_PORT_RANGE)):
+    for port in random.SystemRandom().sample(_PORT_RANGE, len(_PORT_RANGE)):
         with suppress(OSError), socket.create_server((_HOST, port)):
             free.append(port)
         if len(free) == len(_PORTS):

@@ -31,4 +31,6 @@ def test_wheel_holds_our_packages_and_their_data(tmp_path: Path, repository: Pat
         for path in (repository / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    java = repository / "infra" / "flink"  # the jars are built from it where a cluster is started
+    shipped |= {f"flows/flink/java/{path.relative_to(java).as_posix()}" for path in java.rglob("*") if path.is_file()}
     assert shipped == {name for name in names if ".dist-info" not in name}

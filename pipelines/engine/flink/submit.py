@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
@@ -70,18 +71,19 @@ def _require_slots(cluster: ClusterDescription, rest: FlinkRest | None, workers:
 
 
 class _Submission(threading.Thread):
-    """The call into Beam that returns when the job has ended; `error` is what it raised."""
+    """The call into Beam that returns when the job has ended; `state` is how, or `error` is what it raised."""
 
     def __init__(self, pipeline: beam.Pipeline) -> None:
         super().__init__(daemon=True, name="flink-job")
         self._pipeline = pipeline
+        self.state = ""
         self.error: Exception | None = None
 
     def run(self) -> None:
         """Submit and wait."""
         try:
-            self._pipeline.run().wait_until_finish()
-        except Exception as error:
+            self.state = str(self._pipeline.run().wait_until_finish())
+        except (RuntimeError, ValueError, OSError, grpc.RpcError) as error:
             self.error = error
 
 
@@ -194,11 +196,11 @@ def run_on_flink(build: Callable[[beam.Pipeline], Any], engine: Engine, name: st
         _follow(submission, follower)
     _log_job(job, follower)
     folder.remove(RECORD_NAME)
-    state = follower.seen.state if follower.seen else ""
-    if submission.error is not None or state == "FAILED":
-        raise failure_of(f"{follower.last_words()}\n{submission.error or ''}", name)
+    state = follower.seen.state if follower.seen else submission.state
     if state == "CANCELED":
         raise StageError(f"{name} was cancelled in Flink; run the same command again to go on")
+    if submission.error is not None or state not in ("FINISHED", "DONE"):  # Flink's word, or Beam's
+        raise failure_of(f"{follower.last_words()}\n{submission.error or ''}", name)
 
 
 def _log_job(job: str, follower: _Follower) -> None:

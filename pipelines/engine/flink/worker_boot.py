@@ -19,7 +19,7 @@ from typing import Any
 from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError
 from pipelines.engine.lifeline import owned_by, watch_owner
 
-__all__ = ["MEMORY_VARIABLE", "main"]
+__all__ = ["MEMORY_VARIABLE", "listens", "main"]
 
 MEMORY_VARIABLE = "CORPUSMILL_WORKER_MB"
 _ENDPOINTS = ("id", "logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint")
@@ -33,7 +33,8 @@ def _bound_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, megabytes * 2**20))
 
 
-def _listens(endpoint: str) -> bool:
+def listens(endpoint: str) -> bool:
+    """Whether somebody takes connections at `host:port`."""
     host, _, port = endpoint.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS):
@@ -44,7 +45,7 @@ def _listens(endpoint: str) -> bool:
 
 def _is_wanted(control: str, job: tuple[FlinkRest, str] | None) -> bool:
     """Whether the runner still listens and, where Flink can be asked, the job has not ended."""
-    if not _listens(control):
+    if not listens(control):
         return False
     if job is None:
         return True
@@ -61,7 +62,7 @@ def _exit_unwanted(control: str, job: tuple[FlinkRest, str] | None) -> None:
     while missed < _PROBES:
         time.sleep(_PROBE_SECONDS)
         missed = 0 if _is_wanted(control, job) else missed + 1
-    os._exit(1)
+    os._exit(0)
 
 
 def _watch_runner(control: str, options: dict[str, Any]) -> None:

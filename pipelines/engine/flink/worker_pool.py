@@ -3,7 +3,10 @@
 Run as `python -m pipelines.engine.flink.worker_pool PORT SCRIPT`. Beam's own pool knows workers by their id alone, and
 two task managers both number theirs from 1: when one of them stopped its worker, the pool killed the other's, whose
 bundle failed with "client cancelled" and made the job start again. Here no worker is killed: each ends by itself when
-its runner or its job is gone (`worker_boot`), and is only cleared away.
+its runner or its job is gone (`worker_boot`).
+
+A task manager waits for a worker that it asked for without end, so one that dies before it has connected would keep
+the job for ever: a worker that dies while its runner still listens is started again.
 """
 
 from __future__ import annotations
@@ -11,13 +14,27 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
+from pipelines.engine.flink.worker_boot import listens
+
 __all__ = ["WorkerPool", "main"]
+
+_STARTS, _PAUSE_SECONDS = 4, 1.0
+
+
+def _keep(command: list[str], control: str) -> None:
+    """Start a worker, and again while it dies and its runner listens."""
+    for _ in range(_STARTS):
+        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603
+        if code == 0 or not listens(control):
+            return
+        time.sleep(_PAUSE_SECONDS)
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -27,7 +44,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._script = script
 
     def StartWorker(self, request: Any, _context: Any) -> Any:  # noqa: N802  # the name is the service's
-        """Start one worker, and clear it away when it has ended."""
+        """Start one worker."""
         endpoints = {
             "logging": request.logging_endpoint.url,
             "artifact": request.artifact_endpoint.url,
@@ -35,11 +52,8 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
             "control": request.control_endpoint.url,
         }
         flags = [f"--{name}_endpoint={url}" for name, url in endpoints.items()]
-        try:
-            worker = subprocess.Popen([self._script, f"--id={request.worker_id}", *flags], stdin=subprocess.DEVNULL)  # noqa: S603
-        except OSError as error:
-            return beam_fn_api_pb2.StartWorkerResponse(error=str(error))
-        threading.Thread(target=worker.wait, daemon=True, name=f"worker-{worker.pid}").start()
+        command = [self._script, f"--id={request.worker_id}", *flags]
+        threading.Thread(target=_keep, args=(command, endpoints["control"]), daemon=True).start()
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, _request: Any, _context: Any) -> Any:  # noqa: N802  # the name is the service's

@@ -1,0 +1,96 @@
+"""Finding a cluster, reading what its API says, and what happens where nothing answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.engine.flink import rest as rest_module
+from pipelines.engine.flink.description import ClusterDescription, cluster_folder, description_file, read_cluster
+from pipelines.engine.flink.job_record import RECORD_NAME, cancel_left_over, write_record
+from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
+from pipelines.engine.flink.submit import flink_options
+from pipelines.engine.flink.watch import cancel_by_name
+from schemas.errors import InputError
+from schemas.storage import Folder
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
+ABOUT = ClusterDescription(
+    job_endpoint="localhost:1",
+    rest=NOWHERE,
+    slots=4,
+    slots_of_task_manager=2,
+    environment_type="EXTERNAL",
+    environment_config="localhost:2",
+)
+
+
+def test_the_folder_is_the_given_one_or_that_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CORPUSMILL_FLINK", raising=False)
+    assert cluster_folder() == Path.home() / ".corpusmill" / "flink"
+    monkeypatch.setenv("CORPUSMILL_FLINK", str(tmp_path))
+    assert cluster_folder() == tmp_path
+    assert cluster_folder("/elsewhere") == Path("/elsewhere")
+
+
+def test_a_cluster_is_described_in_a_file(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"no Flink cluster is up \(.*cluster.json is missing\); start one with `corpus"
+    ):
+        read_cluster(tmp_path)
+    description_file(tmp_path).write_text(ABOUT.model_dump_json())
+    assert read_cluster(tmp_path) == ABOUT
+    description_file(tmp_path).write_text(json.dumps({**ABOUT.model_dump(), "slots": 0}))
+    with pytest.raises(InputError, match=r"cluster.json: slots: Input should be greater than or equal to 1; run"):
+        read_cluster(tmp_path)
+
+
+def test_a_job_gets_a_slot_for_each_worker_and_a_process_for_each_slot() -> None:
+    options = flink_options(ABOUT, 3, "corpusmill-clean-x").get_all_options()
+    assert options["job_name"] == "corpusmill-clean-x"
+    assert options["sdk_worker_parallelism"] == "2"
+    assert options["environment_type"] == "EXTERNAL"
+    assert options["environment_config"] == "localhost:2"
+
+
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        (
+            "CHAIN MapPartition (MapPartition at [3]Clean/{Read, Compute, Together}) -> FlatMap (FlatMap at X[0])",
+            "Clean/{Read, Compute, Together}",
+        ),
+        ("GroupReduce (GroupReduce at Clean/GroupAndWriteParts/Group)", "Clean/GroupAndWriteParts/Group"),
+        ("DataSource (Impulse)", ""),
+        ("Partition", ""),
+        ("DataSink (DiscardingOutput)", ""),
+    ],
+)
+def test_the_names_of_our_steps_are_found_in_those_of_flinks_tasks(name: str, steps: str) -> None:
+    assert rest_module._steps_of(name) == steps
+
+
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FlinkUnreachableError, match=r"Flink's JobManager at http://127.0.0.1:9 does not answer"):
+        FlinkRest(NOWHERE).slots()
+    started = time.monotonic()
+    assert not cancel_by_name(FlinkRest(NOWHERE), "x", seconds=1)
+    assert time.monotonic() - started < 5
+    folder = Folder(str(tmp_path))
+    write_record(folder.child("0123"), "corpusmill-clean-x", NOWHERE)
+    write_record(folder.child("4567"), "corpusmill-clean-y", None)
+    cancel_left_over(folder)  # neither a dead cluster nor an embedded one keeps a unit from being done
+    assert len(list(tmp_path.rglob(RECORD_NAME))) == 2
+
+
+@pytest.mark.parametrize("module", ["worker_boot", "worker_pool", "watch"])
+def test_what_a_cluster_runs_can_be_imported_alone(module: str) -> None:
+    command = [sys.executable, "-c", f"import pipelines.engine.flink.{module}"]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
