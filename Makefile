@@ -16,7 +16,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-flink clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +91,9 @@ bench-extraction: setup ## main-text extraction against its peers: F1 and pages 
 
 bench-language: setup ## language identification against its peers: accuracy and documents per second
 	@$(BIN)/python tests/benchmarks/language_benchmark.py
+
+bench-flink: setup ## CPU time of the chain on Flink beside the local runner
+	@$(BIN)/python tests/benchmarks/flink_cost.py
 
 clean: ## remove .venv, caches and build outputs (never a corpus)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
