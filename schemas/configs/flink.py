@@ -8,7 +8,12 @@ from pydantic import Field
 
 from schemas.configs.base import StageConfig
 
-__all__ = ["FlinkConfig"]
+__all__ = ["WORKER_KEPT_SECONDS", "FlinkConfig"]
+
+# How long a task manager keeps a Python worker that no task uses. With none of it, steps that follow each other start it
+# again and again, at some two seconds of CPU time each. An attempt within this time after a worker has died is given the
+# dead one again, and fails: three attempts a second apart did, and with them the job.
+WORKER_KEPT_SECONDS = 3.0
 
 
 class FlinkConfig(StageConfig):
@@ -44,10 +49,13 @@ class FlinkConfig(StageConfig):
         description="MiB that one Python worker may allocate; empty: half of the machine's, shared out over the slots.",
     )
     restart_attempts: int = Field(
-        3, ge=0, title="Restarts", description="How often a job starts again after it has lost a worker."
+        5, ge=0, title="Restarts", description="How often a job starts again after it has lost a worker."
     )
     restart_delay_seconds: float = Field(
-        1.0, ge=0, title="Restart delay", description="Seconds between a failure and the next attempt."
+        5.0,
+        ge=WORKER_KEPT_SECONDS + 1,
+        title="Restart delay",
+        description="Seconds between a failure and the next attempt; sooner it would meet the connection of a dead worker.",
     )
     heartbeat_seconds: float = Field(
         10.0, ge=2, title="Heartbeat", description="Seconds of silence after which a task manager counts as lost."

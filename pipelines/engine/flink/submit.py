@@ -21,6 +21,7 @@ from pipelines.engine.flink.job_record import RECORD_NAME, write_record
 from pipelines.engine.flink.rest import ENDED, FlinkJob, FlinkRest, FlinkUnreachableError
 from pipelines.engine.flink.watch import watched
 from pipelines.engine.settings import Engine
+from schemas.configs.flink import WORKER_KEPT_SECONDS
 from schemas.errors import ConfigError, InputError, StageError
 from schemas.storage import Folder
 
@@ -31,9 +32,6 @@ _LOOK_SECONDS = 0.5
 # The manager answers within milliseconds; it restarts within ten seconds, and then knows no job any more.
 _SILENCE_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 5.0
-# By default Beam stops a Python worker as soon as no task uses it, and steps that follow each other start it again and
-# again, at some two seconds of CPU time each.
-_KEEP_WORKERS_MILLISECONDS = 3_000
 
 
 def flink_options(cluster: ClusterDescription, workers: int, job: str) -> PipelineOptions:
@@ -46,7 +44,7 @@ def flink_options(cluster: ClusterDescription, workers: int, job: str) -> Pipeli
             f"--environment_config={cluster.environment_config}",
             f"--parallelism={workers}",
             f"--sdk_worker_parallelism={cluster.slots_of_task_manager}",
-            f"--environment_cache_millis={_KEEP_WORKERS_MILLISECONDS}",
+            f"--environment_cache_millis={int(WORKER_KEPT_SECONDS * 1000)}",
         ]
     )
 
