@@ -10,9 +10,9 @@ from schemas.configs.base import StageConfig
 
 __all__ = ["WORKER_KEPT_SECONDS", "FlinkConfig"]
 
-# How long a task manager keeps a Python worker that no task uses. With none of it, steps that follow each other start it
-# again and again, at some two seconds of CPU time each. An attempt within this time after a worker has died is given the
-# dead one again, and fails: three attempts a second apart did, and with them the job.
+# How long a task manager keeps a Python worker that no task uses. With none of it, steps that follow each other start
+# it again and again, at some two seconds of CPU time each. An attempt within this time after a worker has died is given
+# the dead one again, and fails: three attempts a second apart did, and with them the job.
 WORKER_KEPT_SECONDS = 3.0
 
 
@@ -55,7 +55,7 @@ class FlinkConfig(StageConfig):
         5.0,
         ge=WORKER_KEPT_SECONDS + 1,
         title="Restart delay",
-        description="Seconds between a failure and the next attempt; sooner it would meet the connection of a dead worker.",
+        description="Seconds between a failure and the next attempt; too soon it would be given a dead worker.",
     )
     heartbeat_seconds: float = Field(
         10.0, ge=2, title="Heartbeat", description="Seconds of silence after which a task manager counts as lost."
