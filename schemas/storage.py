@@ -6,6 +6,7 @@ a whole object visible. Readers never see half a file either way.
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -43,6 +44,34 @@ def open_input(url: str) -> IO[bytes]:
 
 def _cannot_write(where: str, error: OSError) -> OutputError:
     return OutputError(f"cannot write {where}: {error}; free some space or give another folder")
+
+
+# Of the place that is written to; other failures in the body of `open_write` are of something else, such as reading.
+_PLACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+_REMOVALS = 20  # a worker that nobody waits for any more may still write while its folder goes
+_NO_FOLDER = (FileExistsError, NotADirectoryError, IsADirectoryError)
+
+
+@contextmanager
+def _writing(target: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _PLACE_ERRORS or isinstance(error, _NO_FOLDER):
+            raise _cannot_write(target, error) from error
+        raise
+
+
+@contextmanager
+def _whole_object(fs: Any, target: str) -> Iterator[IO[bytes]]:
+    """An object that is only there when the body has ended well: closing its stream is what uploads it."""
+    stream = fs.open(target, "wb")
+    try:
+        yield stream
+    except BaseException:
+        getattr(stream, "discard", lambda: None)()
+        raise
+    stream.close()
 
 
 @dataclass(frozen=True)
@@ -106,32 +135,37 @@ class Folder:
         return fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
 
     @contextmanager
-    def open_write(self, name: str) -> Iterator[IO[bytes]]:
+    def open_write(self, name: str, *, durable: bool = True) -> Iterator[IO[bytes]]:
         """Open a file here for writing; it has its name once the body is through, and not before.
 
         Two attempts at one piece of work may overlap, where an engine gave up on a worker that was only slow: both
         write the same bytes, and neither is ever seen half written.
 
+        Args:
+            name: of the file.
+            durable: whether it has to be there after a power failure too; what a rerun makes anew need not.
+
         Raises:
             OutputError: the place cannot be written.
         """
-        fs, _ = self.filesystem()
-        self.make()
         target = self.path(name)
-        try:
+        with _writing(target):
+            fs, _ = self.filesystem()
+            self.make()
             if not self.is_local:
-                with fs.open(target, "wb") as stream:
+                with _whole_object(fs, target) as stream:
                     yield stream
                 return
             temporary = Path(f"{target}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
             try:
                 with temporary.open("wb") as stream:
                     yield stream
+                    if durable:
+                        stream.flush()
+                        os.fsync(stream.fileno())
                 temporary.replace(target)
             finally:
                 temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise _cannot_write(target, error) from error
 
     def put_whole(self, name: str, data: bytes) -> None:
         """Write a file so that readers see all of it or none.
@@ -197,7 +231,12 @@ class Folder:
     def remove_tree(self) -> None:
         """Remove this folder and all below it; nothing happens where there is none."""
         fs, path = self.filesystem()
-        try:
-            fs.rm(path, recursive=True)
-        except FileNotFoundError:
-            return
+        for _ in range(_REMOVALS):
+            try:
+                fs.rm(path, recursive=True)
+            except FileNotFoundError:
+                if not self.exists():
+                    return
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise

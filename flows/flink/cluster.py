@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flows.flink.keeper import CONFIG_FILE, EVENTS_FILE, PROCESSES_FILE
+from flows.flink.keeper import EVENTS_FILE, PROCESSES_FILE, keeper_of
 from flows.flink.toolchain import find_java, jars
 from pipelines.engine.flink.description import ClusterDescription, description_file, read_cluster
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from schemas.configs.flink import FlinkConfig
-from schemas.errors import CorpusmillError, InputError, StageError
+from schemas.errors import CorpusmillError, InputError, OutputError, StageError
 from schemas.lease import process_start
 
 __all__ = ["cluster_status", "start_cluster", "stop_cluster"]
@@ -26,17 +26,17 @@ _KEEPER_LOG = "keeper.log"
 _STOP_SECONDS = 20.0
 
 
-def _is_up(about: ClusterDescription) -> bool:
-    return about.keeper_pid is None or process_start(about.keeper_pid) == about.keeper_start
+def _described(folder: Path) -> ClusterDescription | None:
+    """What `cluster.json` says: of a cluster of ours that is up, or of one that somebody else keeps.
 
-
-def _known(folder: Path) -> ClusterDescription | None:
-    """The cluster that is up in this folder; None where there is none, or only the word of one that was killed."""
-    try:
-        about = read_cluster(folder)
-    except InputError:
+    Raises:
+        InputError: it is damaged.
+    """
+    if not description_file(folder).exists():
         return None
-    return about if _is_up(about) else None
+    about = read_cluster(folder)
+    ours = about.keeper_pid is not None
+    return None if ours and process_start(about.keeper_pid or 0) != about.keeper_start else about
 
 
 def start_cluster(config: FlinkConfig, folder: Path, tell: Callable[[str], None]) -> ClusterDescription:
@@ -48,27 +48,37 @@ def start_cluster(config: FlinkConfig, folder: Path, tell: Callable[[str], None]
         tell: is given a line of text for what takes long.
 
     Raises:
-        InputError: Java or Maven is missing, or a cluster is up there already.
+        InputError: Java or Maven is missing, or a cluster is up there already, or described.
         StageError: it does not come up; the message says why.
         OutputError: the folder cannot be written.
     """
-    if _known(folder) is not None:
+    about = _described(folder)
+    if keeper_of(folder) is not None:
         raise InputError(f"a Flink cluster is up already in {folder}; `corpusmill flink down` stops it")
+    if about is not None:
+        raise InputError(f"{description_file(folder)} describes a cluster that we do not keep; give another --folder")
     find_java()
     jars(tell)
-    folder.mkdir(parents=True, exist_ok=True)
-    description_file(folder).unlink(missing_ok=True)
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log = (folder / _KEEPER_LOG).open("ab")
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}; give another --folder") from error
     tell("starting the daemons")
-    with (folder / _KEEPER_LOG).open("wb") as log:
-        command = [sys.executable, "-m", "flows.flink.keeper", str(folder)]
+    with log:
+        command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json()]
         quiet = subprocess.DEVNULL
         keeper = subprocess.Popen(command, stdin=quiet, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
-    while keeper.poll() is None:
-        about = _known(folder)
-        if about is not None:
-            return about
-        time.sleep(0.2)
+    try:
+        while keeper.poll() is None:
+            about = _described(folder)
+            if about is not None and about.keeper_pid == keeper.pid:
+                return about
+            time.sleep(0.2)
+    except BaseException:
+        keeper.terminate()
+        keeper.wait()
+        raise
     said = (folder / _KEEPER_LOG).read_text().strip().splitlines()
     message = said[-1] if said else f"exit code {keeper.returncode}"
     kind: type[CorpusmillError] = InputError if keeper.returncode == InputError.exit_code else StageError
@@ -76,23 +86,27 @@ def start_cluster(config: FlinkConfig, folder: Path, tell: Callable[[str], None]
 
 
 def stop_cluster(folder: Path) -> bool:
-    """Stop the cluster of a folder and wait until all of it is gone; gives whether one was up.
+    """Stop the cluster of a folder and wait until all of it is gone; gives whether one was up, or on its way up.
 
     Raises:
+        InputError: the cluster that is described there is not ours to stop.
         StageError: it does not end.
     """
-    about = _known(folder)
-    if about is None or about.keeper_pid is None:
-        description_file(folder).unlink(missing_ok=True)
+    keeper = keeper_of(folder)
+    if keeper is None:
+        about = _described(folder)
+        if about is not None:
+            raise InputError(
+                f"{description_file(folder)} describes a cluster that we do not keep; stop it where it runs"
+            )
         return False
-    os.kill(about.keeper_pid, signal.SIGTERM)
+    os.kill(keeper, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
-    while _is_up(about):
+    while keeper_of(folder) == keeper:
         if time.monotonic() > deadline:
-            # Every daemon is bound to the keeper's life.
-            os.kill(about.keeper_pid, signal.SIGKILL)
+            os.kill(keeper, signal.SIGKILL)  # every daemon is bound to its life
         if time.monotonic() > deadline + _STOP_SECONDS:
-            raise StageError(f"process {about.keeper_pid}, the keeper of the cluster in {folder}, does not end")
+            raise StageError(f"process {keeper}, the keeper of the cluster in {folder}, does not end")
         time.sleep(0.1)
     return True
 
@@ -113,7 +127,7 @@ def cluster_status(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: the description of the cluster is damaged.
     """
-    about = _known(folder)
+    about = _described(folder)
     if about is None:
         return {"state": "down", "folder": str(folder)}
     status: dict[str, Any] = {"state": "up", "folder": str(folder), "ui": about.rest, "slots": about.slots}

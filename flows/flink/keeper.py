@@ -1,6 +1,7 @@
 """The process that starts the daemons of a cluster, starts again those that die, and takes all with it when it ends.
 
-Run as `python -m flows.flink.keeper FOLDER` by `corpusmill flink up`, which writes the cluster's settings there first.
+Run as `python -m flows.flink.keeper FOLDER SETTINGS` by `corpusmill flink up`, the settings as JSON. Until the cluster
+is up it ends with the process that started it, from then on only when it is asked to.
 The kernel kills every daemon when the keeper dies, by SIGKILL too, and Python workers watch the process that started
 them; so nothing of a cluster outlives its keeper.
 """
@@ -32,7 +33,7 @@ from schemas.configs.flink import FlinkConfig
 from schemas.errors import CorpusmillError, StageError
 from schemas.lease import process_start
 
-__all__ = ["CONFIG_FILE", "EVENTS_FILE", "LOCK_FILE", "PROCESSES_FILE", "Keeper", "main"]
+__all__ = ["CONFIG_FILE", "EVENTS_FILE", "LOCK_FILE", "PROCESSES_FILE", "Keeper", "keeper_of", "main"]
 
 CONFIG_FILE = "settings.json"
 EVENTS_FILE = "events.jsonl"
@@ -130,7 +131,9 @@ class Keeper:
         for daemon in self.plan.daemons():
             self._start(daemon)
         deadline = time.monotonic() + _READY_SECONDS
+        starter = os.getppid()
         while not self._is_up():
+            self._stopping = self._stopping or os.getppid() != starter
             if self._stopping:
                 return
             self._look_after()
@@ -174,18 +177,40 @@ class Keeper:
         self.note("down")
 
 
-def main() -> int:
-    """Keep the cluster whose settings lie in the folder; gives the exit code."""
-    folder = Path(sys.argv[1])
+def _take_lock(folder: Path) -> bool:
+    """Take the folder for this process, and write down which one that is; the lock goes with the process."""
     lock = os.open(folder / LOCK_FILE, os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        os.close(lock)
+        return False
+    os.truncate(lock, 0)
+    os.write(lock, f"{os.getpid()}:{process_start(os.getpid())}".encode())
+    return True
+
+
+def keeper_of(folder: Path) -> int | None:
+    """Pid of the live keeper of a folder; None where there is none."""
+    try:
+        pid, _, start = (folder / LOCK_FILE).read_text().partition(":")
+    except FileNotFoundError:
+        return None
+    return int(pid) if pid and process_start(int(pid)) == start else None
+
+
+def main() -> int:
+    """Keep a cluster up; gives the exit code."""
+    folder, settings = Path(sys.argv[1]), sys.argv[2]
+    if not _take_lock(folder):
         sys.stderr.write(f"a cluster is up already in {folder}\n")
         return 2
+    description_file(folder).unlink(missing_ok=True)
+    (folder / CONFIG_FILE).write_text(settings)
     try:
-        config = FlinkConfig.model_validate_json((folder / CONFIG_FILE).read_bytes())
-        keeper = Keeper(ClusterPlan(config, folder, free_ports(), find_java(), jars()))
+        keeper = Keeper(
+            ClusterPlan(FlinkConfig.model_validate_json(settings), folder, free_ports(), find_java(), jars())
+        )
     except CorpusmillError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

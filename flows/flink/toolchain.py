@@ -33,7 +33,7 @@ def find_java() -> str:
     found = found or shutil.which("java")
     if found is None:
         raise InputError(
-            "Flink needs Java 17, and no `java` is on the PATH; install it (Debian: openjdk-17-jre-headless)"
+            "Flink needs Java 17, and no `java` is on the PATH; install it (Debian: openjdk-17-jdk-headless)"
         )
     said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     version = re.search(r'version "(\d+)', said)

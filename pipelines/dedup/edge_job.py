@@ -44,6 +44,8 @@ class EdgeJob:
         """The sums of all counts that workers left."""
         place = self.folder.child("tallies")
         total: Counter[str] = Counter()
-        for name in place.names():
+        for name in (
+            one for one in place.names() if one.endswith(".json")
+        ):  # not what a killed worker left half written
             total.update(json.loads(place.read(name)))
         return total

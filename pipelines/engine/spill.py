@@ -72,7 +72,10 @@ class BucketedSpill:
         for (table_name, bucket), tables in sorted(self._pending.items(), key=lambda item: item[0]):
             rows = pa.concat_tables(tables)
             name = f"{table_name.replace('/', '-')}-{bucket:05d}-{os.getpid()}-{uuid.uuid4().hex}.arrow"
-            with self._folder.open_write(name) as stream, pa.ipc.new_stream(stream, rows.schema) as writer:
+            with (
+                self._folder.open_write(name, durable=False) as stream,
+                pa.ipc.new_stream(stream, rows.schema) as writer,
+            ):
                 writer.write_table(rows)
             references.append((bucket, (table_name, SpillRef(f"{self._folder.url}/{name}", rows.num_rows))))
         self._pending, self._bytes = {}, 0

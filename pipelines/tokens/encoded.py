@@ -94,9 +94,12 @@ def encode_block(encoder: TextEncoder, rows: pa.Table, test: float, validation: 
 def spill_block(folder: Folder, part: int, block: int, encoded: EncodedSplit) -> EncodedBlock:
     """Write tokens (little-endian) and index rows into a temporary folder, under a name of their own."""
     name = f"{encoded.split}-{part:05d}-{block:05d}-{uuid.uuid4().hex}"
-    with folder.open_write(f"{name}.tokens") as stream:
+    with folder.open_write(f"{name}.tokens", durable=False) as stream:
         stream.write(np.ascontiguousarray(encoded.tokens, dtype=encoded.tokens.dtype.newbyteorder("<")).data)
-    with folder.open_write(f"{name}.index") as stream, pa.ipc.new_stream(stream, _STORED_INDEX) as writer:
+    with (
+        folder.open_write(f"{name}.index", durable=False) as stream,
+        pa.ipc.new_stream(stream, _STORED_INDEX) as writer,
+    ):
         writer.write_table(encoded.index)
     identities = encoded.index.column("document_id")
     first, last = identities[0].as_py(), identities[-1].as_py()

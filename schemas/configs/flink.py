@@ -36,9 +36,7 @@ class FlinkConfig(StageConfig):
     slots: int | None = Field(
         None, ge=1, le=256, title="Slots", description="Of each task manager; empty: the machine's cores, shared out."
     )
-    heap_mb: int = Field(
-        384, ge=128, title="Heap", description="MiB of Java heap for each slot of a task manager, and for the manager."
-    )
+    heap_mb: int = Field(384, ge=128, title="Heap", description="MiB of Java heap for each slot of a task manager.")
     managed_mb: int = Field(
         256, ge=64, title="Managed memory", description="MiB for each slot in which Flink sorts and groups."
     )

@@ -89,8 +89,8 @@ def cluster_of(folder: Path, slots: int) -> Iterator[Cluster]:
     cluster = Cluster(folder)
     folder.mkdir(parents=True)
     config = FlinkConfig(task_managers=slots, slots=1)
-    (folder / "settings.json").write_text(config.model_dump_json())
-    keeper = subprocess.Popen([sys.executable, "-m", "flows.flink.keeper", str(folder)], env=cluster.environment())
+    command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json()]
+    keeper = subprocess.Popen(command, env=cluster.environment())
     while not description_file(folder).exists():
         assert keeper.poll() is None, "the cluster did not start"
         time.sleep(0.2)

@@ -11,6 +11,8 @@ import psutil
 import pytest
 from flink_chain import Cluster, chain, conserved, digest, kill_during, require, running, stage_command
 
+from pipelines.engine.flink.worker_boot import listens
+
 pytestmark = pytest.mark.slow
 
 
@@ -38,20 +40,14 @@ def test_the_chain_gives_the_same_rows_as_the_local_runner(
 def test_a_killed_task_manager_and_a_killed_worker_change_nothing(
     cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
 ) -> None:
-    manager = lambda: cluster.status()["processes"]["taskmanager-1"]  # noqa: E731
-    ended = require(kill_during(cluster, tmp_path, pages, "clean", "clean", manager, "Compute"))
+    ended = require(
+        kill_during(cluster, tmp_path, pages, "clean", "clean", lambda: cluster.daemon("taskmanager-1"), "Compute")
+    )
     assert "Flink: " in ended.err
     assert "steps done" in ended.err
     require(cluster.call(*stage_command("dedup", tmp_path, pages)))
     require(cluster.call(*stage_command("tokenizer", tmp_path, pages)))
-
-    def worker() -> int:
-        until = time.monotonic() + 30
-        while not cluster.workers() and time.monotonic() < until:
-            time.sleep(0.05)
-        return cluster.workers()[0].pid
-
-    require(kill_during(cluster, tmp_path, pages, "tokenize", "tokenize", worker))
+    require(kill_during(cluster, tmp_path, pages, "tokenize", "tokenize", cluster.newest_worker))
     assert digest(cluster, tmp_path) == local_corpus[1]
     assert "taskmanager-1" in cluster.status()["restarted"]
 
@@ -101,3 +97,47 @@ def test_a_worker_is_bounded_in_memory(cluster: Cluster, pages: Path, tmp_path: 
         process.communicate(timeout=60)
     assert limits
     assert all(2**30 <= limit < psutil.virtual_memory().total for limit in limits)
+
+
+def test_a_killed_job_server_and_a_killed_pool_change_nothing(
+    cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
+) -> None:
+    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
+        running(cluster, "clean", process)
+        psutil.Process(cluster.daemon("jobserver")).kill()
+        psutil.Process(cluster.daemon("workerpool")).kill()
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, f"{out}\n{err}"
+    assert "Traceback" not in err
+    assert conserved(tmp_path) == conserved(local_corpus[0])
+    until = time.monotonic() + 60
+    while cluster.status()["state"] != "up" or not listens_at(cluster):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def listens_at(cluster: Cluster) -> bool:
+    """Whether the job server takes jobs again."""
+    return listens(json.loads((cluster.folder / "cluster.json").read_text())["job_endpoint"])
+
+
+def test_everything_listens_on_the_loopback_alone(cluster: Cluster) -> None:
+    found = [one for process in cluster.processes() for one in process.net_connections() if one.status == "LISTEN"]
+    assert len(found) >= 6
+    assert {one.laddr.ip for one in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_an_interrupted_start_leaves_nothing(flink_is_possible: None, tmp_path: Path) -> None:
+    other = Cluster(tmp_path)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with other.start("flink", "up") as process:
+            until = time.monotonic() + 60
+            while not (tmp_path / "processes.json").exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            process.send_signal(number)
+            process.communicate(timeout=60)
+        until = time.monotonic() + 15
+        while other.processes():
+            assert time.monotonic() < until, other.processes()
+            time.sleep(0.2)
+        assert other.status()["state"] == "down"

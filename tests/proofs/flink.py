@@ -7,6 +7,7 @@ looks for processes and ports that are left. Prints the tables for docs/proofs.m
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -103,15 +104,10 @@ def standalone(proof: Proof) -> None:
     one = ("--workers", "1")
     proof.run("standalone Flink, one slot", cluster, lambda root: chain(cluster, root, proof.pages, "flink", *one))
 
-    def manager() -> int:
-        return int(cluster.status()["processes"]["taskmanager-1"])
-
-    def worker() -> int:
-        while not cluster.workers():
-            time.sleep(0.05)
-        return cluster.workers()[0].pid
-
-    for what, victim in (("a task manager", manager), ("a Python worker", worker)):
+    for what, victim in (
+        ("a task manager", lambda: cluster.daemon("taskmanager-1")),
+        ("a Python worker", cluster.newest_worker),
+    ):
         proof.run(
             f"standalone Flink, {what} killed in each of its {sum(len(jobs) for _, jobs in STAGES.values())} jobs",
             cluster,
@@ -121,7 +117,7 @@ def standalone(proof: Proof) -> None:
     def job_manager(root: Path) -> None:
         with cluster.start(*stage_command("clean", root, proof.pages)) as process:
             running(cluster, "clean", process)
-            os.kill(cluster.status()["processes"]["jobmanager"], signal.SIGKILL)
+            os.kill(cluster.daemon("jobmanager"), signal.SIGKILL)
             out, err = process.communicate(timeout=600)
         proof.mistake("JobManager killed", Ended(process.returncode, out, err), 1, "run the same command again")
         while cluster.status().get("slots_now") != 2:
@@ -166,14 +162,12 @@ def dead_task_managers(proof: Proof) -> None:
     """Both task managers die in the middle of a job, and nobody starts them again."""
     cluster = Cluster(proof.folder / "dead", (*SIZE, "slot_wait_seconds=8", "restart_attempts=1"))
     cluster.up()
-    status = cluster.status()
-    description = (cluster.folder / "cluster.json").read_text()
-    keeper = int(description.partition('"keeper_pid": ')[2].partition(",")[0])
+    keeper = json.loads((cluster.folder / "cluster.json").read_text())["keeper_pid"]
     with cluster.start(*stage_command("clean", proof.folder / "dead-corpus", proof.pages)) as process:
         running(cluster, "clean", process)
         os.kill(keeper, signal.SIGSTOP)
         for name in ("taskmanager-1", "taskmanager-2"):
-            os.kill(status["processes"][name], signal.SIGKILL)
+            os.kill(cluster.daemon(name), signal.SIGKILL)
         out, err = process.communicate(timeout=600)
     os.kill(keeper, signal.SIGCONT)
     proof.mistake("dead task managers", Ended(process.returncode, out, err), 1, "corpusmill flink status")

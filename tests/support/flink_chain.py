@@ -80,7 +80,18 @@ class Cluster:
         return self.call("flink", "status", "--json").json()
 
     def rest(self) -> FlinkRest:
-        return FlinkRest(self.status()["ui"])
+        return FlinkRest(json.loads((self.folder / "cluster.json").read_text())["rest"])
+
+    def daemon(self, name: str) -> int:
+        """Pid of a daemon, now."""
+        return int(json.loads((self.folder / "processes.json").read_text())[name])
+
+    def newest_worker(self) -> int:
+        """Pid of the Python worker that was started last, once there is one."""
+        until = time.monotonic() + 60
+        while not (found := self.workers()) and time.monotonic() < until:
+            time.sleep(0.05)
+        return max(found, key=lambda one: one.create_time()).pid
 
     def processes(self) -> list[psutil.Process]:
         """All that run for this cluster and its jobs."""
@@ -119,7 +130,7 @@ def running(cluster: Cluster, job: str, process: subprocess.Popen[str], step: st
                 seen = rest.details(one["jid"])
                 if any(vertex.state == "RUNNING" and step in vertex.steps for vertex in seen.vertices if vertex.steps):
                     return seen
-        time.sleep(0.1)
+        time.sleep(0.05)
     raise AssertionError(f"no job {job} was seen at work: {process.communicate()}")
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 
-from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError
+from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError, JobDoesNotEndError
+from schemas.errors import StageError
 from schemas.storage import Folder
 
 __all__ = ["RECORD_NAME", "cancel_left_over", "write_record"]
 
 RECORD_NAME = "flink-job.json"
+# Longer than a manager takes to start again, and than the heartbeat after which its tasks end without it.
+_PATIENCE_SECONDS = 15.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -29,23 +33,37 @@ def write_record(folder: Folder, job: str, rest: str | None) -> None:
     folder.put_whole(RECORD_NAME, json.dumps({"job": job, "rest": rest}).encode())
 
 
+def _cancel(rest: FlinkRest, name: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            job = rest.job(name)
+            if job is not None and job.state not in ENDED:
+                _LOG.warning("cancelling Flink job %s of a run that was killed", name)
+                rest.cancel(job.id)
+            return
+        except JobDoesNotEndError as error:
+            raise StageError(f"{error}; `corpusmill flink down` ends it, then run the same command again") from error
+        except FlinkUnreachableError as error:
+            if time.monotonic() > deadline:
+                _LOG.warning("left Flink job %s alone: %s", name, error)
+                return
+            time.sleep(0.5)
+
+
 def cancel_left_over(folder: Folder) -> None:
     """Cancel the jobs that a killed driver has left running for a unit, and wait for their end.
 
-    A cluster that does not answer runs none of them any more, or will end them when it misses its manager.
+    A cluster that has not answered for a while runs none of them any more: task managers end them when they miss their
+    manager.
 
     Args:
         folder: the unit's work folder, with whatever is below it.
+
+    Raises:
+        StageError: such a job does not end.
     """
     for place in folder.find(RECORD_NAME):
         record = json.loads(folder.child(place).read(RECORD_NAME))
-        if not record["rest"]:
-            continue
-        rest = FlinkRest(record["rest"])
-        try:
-            job = rest.job(record["job"])
-            if job is not None and job.state not in ENDED:
-                _LOG.warning("cancelling Flink job %s of a run that was killed", job.name)
-                rest.cancel(job.id)
-        except FlinkUnreachableError as error:
-            _LOG.warning("left Flink job %s alone: %s", record["job"], error)
+        if record["rest"]:
+            _cancel(FlinkRest(record["rest"]), record["job"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-__all__ = ["ENDED", "FlinkJob", "FlinkRest", "FlinkUnreachableError", "Vertex"]
+__all__ = ["ENDED", "FlinkJob", "FlinkRest", "FlinkUnreachableError", "JobDoesNotEndError", "Vertex"]
 
 ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
 _STEP = re.compile(r"\[\d+\](\S[^\])]*)\)")
@@ -18,6 +18,10 @@ _GROUP = re.compile(r"GroupReduce at ([^)]*)\)")
 
 class FlinkUnreachableError(Exception):
     """Flink's REST API does not answer; the message says where."""
+
+
+class JobDoesNotEndError(Exception):
+    """A job was cancelled and has not ended."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +127,12 @@ class FlinkRest:
         """Cancel a job and wait until it has ended.
 
         Raises:
-            FlinkUnreachableError: no answer, or it has not ended in time.
+            FlinkUnreachableError: no answer.
+            JobDoesNotEndError: it has not ended in time.
         """
         self._request("PATCH", f"/jobs/{job_id}")
         deadline = time.monotonic() + seconds
         while self.details(job_id).state not in ENDED:
             if time.monotonic() > deadline:
-                raise FlinkUnreachableError(f"Flink's job {job_id} at {self.url} does not end")
+                raise JobDoesNotEndError(f"Flink's job {job_id} at {self.url} was cancelled and does not end")
             time.sleep(0.2)

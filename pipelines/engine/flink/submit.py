@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
+from pickle import PicklingError
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +21,7 @@ from pipelines.engine.flink.description import ClusterDescription, read_cluster
 from pipelines.engine.flink.job_record import RECORD_NAME, write_record
 from pipelines.engine.flink.rest import ENDED, FlinkJob, FlinkRest, FlinkUnreachableError
 from pipelines.engine.flink.watch import watched
+from pipelines.engine.flink.worker_boot import listens
 from pipelines.engine.settings import Engine
 from schemas.configs.flink import WORKER_KEPT_SECONDS
 from schemas.errors import ConfigError, InputError, StageError
@@ -50,6 +52,11 @@ def flink_options(cluster: ClusterDescription, workers: int, job: str) -> Pipeli
 
 
 def _require_slots(cluster: ClusterDescription, rest: FlinkRest | None, workers: int) -> None:
+    if not listens(cluster.job_endpoint):
+        raise InputError(
+            f"Beam's job server at {cluster.job_endpoint} does not answer; `corpusmill flink status` says more, "
+            "`corpusmill flink up` starts a cluster"
+        )
     managers, slots = 1, cluster.slots
     if rest is not None:
         try:
@@ -69,20 +76,22 @@ def _require_slots(cluster: ClusterDescription, rest: FlinkRest | None, workers:
 
 
 class _Submission(threading.Thread):
-    """The call into Beam that returns when the job has ended; `state` is how, or `error` is what it raised."""
+    """The call into Beam that returns when the job has ended; `state` is how, or `said` is why it did not."""
 
     def __init__(self, pipeline: beam.Pipeline) -> None:
         super().__init__(daemon=True, name="flink-job")
         self._pipeline = pipeline
         self.state = ""
-        self.error: Exception | None = None
+        self.said = ""
 
     def run(self) -> None:
         """Submit and wait."""
         try:
             self.state = str(self._pipeline.run().wait_until_finish())
-        except (RuntimeError, ValueError, OSError, grpc.RpcError) as error:
-            self.error = error
+        except grpc.RpcError as error:
+            self.said = f"Beam's job server: {error.details() if isinstance(error, grpc.Call) else error!r}"
+        except (grpc.FutureTimeoutError, RuntimeError, ValueError, TypeError, OSError, PicklingError) as error:
+            self.said = f"{type(error).__name__}: {error}"
 
 
 class _Follower:
@@ -152,18 +161,19 @@ class _Follower:
 
 
 def _follow(submission: _Submission, follower: _Follower) -> None:
-    """Until both Beam and Flink say that the job has ended, or one of them has and the other keeps silent."""
+    """Until the job has ended. Flink's word counts; Beam's job server may die while the job goes on."""
     submission.start()
-    one_ended_at = 0.0
+    alone_since = 0.0
     while True:
         time.sleep(_LOOK_SECONDS)
         follower.look()
-        ended = (not submission.is_alive(), follower.ended())
-        if all(ended) or (ended[0] and follower.silent):
+        over = not submission.is_alive()
+        if over and (follower.silent or follower.ended()):
             return
-        if any(ended):
-            one_ended_at = one_ended_at or time.monotonic()
-            if time.monotonic() - one_ended_at > _LAST_WORDS_SECONDS:
+        # Either Flink has ended the job and Beam has not said so, or the job never came as far as Flink.
+        if follower.ended() or (over and follower.seen is None):
+            alone_since = alone_since or time.monotonic()
+            if time.monotonic() - alone_since > _LAST_WORDS_SECONDS:
                 return
 
 
@@ -190,15 +200,20 @@ def run_on_flink(build: Callable[[beam.Pipeline], Any], engine: Engine, name: st
     build(pipeline)
     write_record(folder, job, cluster.rest)
     submission, follower = _Submission(pipeline), _Follower(rest, job, engine.on_progress)
-    with watched(cluster.rest, job):
-        _follow(submission, follower)
+    with watched(cluster.rest, job) as let_go:
+        try:
+            _follow(submission, follower)
+        except StageError:
+            let_go()  # the manager has lost the job, or does not answer a watcher either
+            raise
+        let_go()
     _log_job(job, follower)
     folder.remove(RECORD_NAME)
     state = follower.seen.state if follower.seen else submission.state
     if state == "CANCELED":
         raise StageError(f"{name} was cancelled in Flink; run the same command again to go on")
-    if submission.error is not None or state not in ("FINISHED", "DONE"):  # Flink's word, or Beam's
-        raise failure_of(f"{follower.last_words()}\n{submission.error or ''}", name)
+    if state not in ("FINISHED", "DONE"):  # Flink's word, or Beam's
+        raise failure_of(f"{follower.last_words()}\n{submission.said}", name)
 
 
 def _log_job(job: str, follower: _Follower) -> None:

@@ -10,22 +10,23 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError
+from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError, JobDoesNotEndError
 
-__all__ = ["cancel_by_name", "main", "watched"]
+__all__ = ["Watch", "cancel_by_name", "main", "watched"]
 
 # A job that was submitted in the last moment before the kill shows up in Flink only after its graph is translated.
 _APPEARS_SECONDS = 20.0
+_WAIT_SECONDS = 10.0
 
 
 def cancel_by_name(rest: FlinkRest, name: str, seconds: float) -> bool:
     """Cancel the job of this name, waiting so long for Flink to know it and to answer; gives whether it has ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with suppress(FlinkUnreachableError):
+        with suppress(FlinkUnreachableError, JobDoesNotEndError):
             job = rest.job(name)
             if job is not None:
                 if job.state not in ENDED:
@@ -35,21 +36,41 @@ def cancel_by_name(rest: FlinkRest, name: str, seconds: float) -> bool:
     return False
 
 
-@contextmanager
-def watched(rest: str | None, job: str) -> Iterator[None]:
-    """Have a job cancelled if this process is killed while the body runs."""
-    if rest is None:
-        yield
-        return
-    command = [sys.executable, "-m", __name__, rest, job]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
-    ) as watcher:
-        assert watcher.stdin is not None
-        yield  # an exception passes: the pipe closes without a line, and the watcher sees to the job
+class Watch:
+    """A watcher of one job, started for as long as the run is in charge of it."""
+
+    def __init__(self, rest: str, job: str) -> None:
+        command = [sys.executable, "-m", __name__, rest, job]
+        quiet = subprocess.DEVNULL
+        self._watcher = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True, bufsize=0
+        )
+
+    def let_go(self) -> None:
+        """Say that there is nothing to cancel any more."""
+        assert self._watcher.stdin is not None
         with suppress(BrokenPipeError):
-            watcher.stdin.write(b"ended\n")
+            self._watcher.stdin.write(b"ended\n")
+
+    def close(self) -> None:
+        """Close the pipe, and wait a while for what the watcher then does; it does the rest without us."""
+        assert self._watcher.stdin is not None
+        self._watcher.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._watcher.wait(_WAIT_SECONDS)
+
+
+@contextmanager
+def watched(rest: str | None, job: str) -> Iterator[Callable[[], None]]:
+    """Have a job cancelled if the body raises or this process is killed before the given function was called."""
+    if rest is None:
+        yield lambda: None
+        return
+    watch = Watch(rest, job)
+    try:
+        yield watch.let_go
+    finally:
+        watch.close()
 
 
 def main() -> None:

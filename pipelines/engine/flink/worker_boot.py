@@ -19,9 +19,10 @@ from typing import Any
 from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError
 from pipelines.engine.lifeline import owned_by, watch_owner
 
-__all__ = ["MEMORY_VARIABLE", "listens", "main"]
+__all__ = ["MEMORY_VARIABLE", "READY_VARIABLE", "listens", "main"]
 
 MEMORY_VARIABLE = "CORPUSMILL_WORKER_MB"
+READY_VARIABLE = "CORPUSMILL_WORKER_READY"  # file descriptor of the pipe in which the worker says that it has started
 _ENDPOINTS = ("id", "logging_endpoint", "artifact_endpoint", "provision_endpoint", "control_endpoint")
 _PROVISION_SECONDS = 30.0
 _PROBE_SECONDS, _PROBES = 2.0, 2
@@ -43,25 +44,32 @@ def listens(endpoint: str) -> bool:
         return False
 
 
-def _is_wanted(control: str, job: tuple[FlinkRest, str] | None) -> bool:
-    """Whether the runner still listens and, where Flink can be asked, the job has not ended."""
-    if not listens(control):
-        return False
-    if job is None:
-        return True
-    rest, name = job
-    try:
-        seen = rest.job(name)
-    except FlinkUnreachableError:
-        return True
-    return seen is None or seen.state not in ENDED
+class _Job:
+    """The job that this worker is for, where Flink can be asked about it."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        master = options.get("beam:option:flink_master:v1") or "["
+        self._rest = None if master.startswith("[") else FlinkRest(f"http://{master}")  # [local], [auto]
+        self._name = options.get("beam:option:job_name:v1") or ""
+        self._seen = False
+
+    def has_ended(self) -> bool:
+        """Whether Flink says so, or has forgotten a job that it knew, as a manager has that was started again."""
+        if self._rest is None:
+            return False
+        try:
+            job = self._rest.job(self._name)
+        except FlinkUnreachableError:
+            return False
+        self._seen = self._seen or job is not None
+        return job.state in ENDED if job is not None else self._seen
 
 
-def _exit_unwanted(control: str, job: tuple[FlinkRest, str] | None) -> None:
+def _exit_unwanted(control: str, job: _Job) -> None:
     missed = 0
     while missed < _PROBES:
         time.sleep(_PROBE_SECONDS)
-        missed = 0 if _is_wanted(control, job) else missed + 1
+        missed = missed + 1 if not listens(control) or job.has_ended() else 0
     os._exit(0)
 
 
@@ -71,9 +79,7 @@ def _watch_runner(control: str, options: dict[str, Any]) -> None:
     The harness does so by itself in most cases, but not while it hangs in a step. And a runner whose job is cancelled
     while it opens a step keeps the worker, and its connection, until the task manager ends (seen with Beam 2.62).
     """
-    master, name = options.get("beam:option:flink_master:v1"), options.get("beam:option:job_name:v1")
-    job = (FlinkRest(f"http://{master}"), name) if master and name and not master.startswith("[") else None
-    threading.Thread(target=_exit_unwanted, args=(control, job), daemon=True, name="runner").start()
+    threading.Thread(target=_exit_unwanted, args=(control, _Job(options)), daemon=True, name="runner").start()
 
 
 def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -112,6 +118,8 @@ def main() -> None:
     if os.environ.get(MEMORY_VARIABLE):
         _bound_memory(int(os.environ[MEMORY_VARIABLE]))
     _watch_runner(arguments.control_endpoint, _prepare(arguments))
+    if os.environ.get(READY_VARIABLE):
+        os.write(int(os.environ.pop(READY_VARIABLE)), b"ready")
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])

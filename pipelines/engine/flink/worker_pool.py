@@ -11,6 +11,7 @@ the job for ever: a worker that dies while its runner still listens is started a
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -21,20 +22,46 @@ from typing import Any
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
-from pipelines.engine.flink.worker_boot import listens
+from pipelines.engine.flink.worker_boot import READY_VARIABLE, listens
 
 __all__ = ["WorkerPool", "main"]
 
 _STARTS, _PAUSE_SECONDS = 4, 1.0
+_START_SECONDS = 120.0
 
 
-def _keep(command: list[str], control: str) -> None:
-    """Start a worker, and again while it dies and its runner listens."""
-    for _ in range(_STARTS):
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603
-        if code == 0 or not listens(control):
-            return
-        time.sleep(_PAUSE_SECONDS)
+class _Worker(threading.Thread):
+    """A worker that is started again while it dies and its runner listens."""
+
+    def __init__(self, command: list[str], control: str) -> None:
+        super().__init__(daemon=True, name=f"worker {control}")
+        self._command = command
+        self._control = control
+        self._settled = threading.Event()
+        self._ready = False
+
+    def run(self) -> None:
+        """Start it, and look after it until it has ended."""
+        for _ in range(_STARTS):
+            if self._start_and_wait() == 0 or not listens(self._control):
+                break
+            time.sleep(_PAUSE_SECONDS)
+        self._settled.set()
+
+    def _start_and_wait(self) -> int:
+        ours, theirs = os.pipe()
+        env = {**os.environ, READY_VARIABLE: str(theirs)}
+        with subprocess.Popen(self._command, stdin=subprocess.DEVNULL, pass_fds=(theirs,), env=env) as worker:  # noqa: S603
+            os.close(theirs)
+            with os.fdopen(ours, "rb") as pipe:
+                if pipe.read(1):
+                    self._ready = True
+                    self._settled.set()
+        return worker.returncode
+
+    def has_started(self) -> bool:
+        """Wait until it has, or cannot."""
+        return self._settled.wait(_START_SECONDS) and self._ready
 
 
 class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -44,7 +71,7 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         self._script = script
 
     def StartWorker(self, request: Any, _context: Any) -> Any:  # noqa: N802  # the name is the service's
-        """Start one worker."""
+        """Start one worker; the answer says why it does not."""
         endpoints = {
             "logging": request.logging_endpoint.url,
             "artifact": request.artifact_endpoint.url,
@@ -53,8 +80,13 @@ class WorkerPool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         }
         flags = [f"--{name}_endpoint={url}" for name, url in endpoints.items()]
         command = [self._script, f"--id={request.worker_id}", *flags]
-        threading.Thread(target=_keep, args=(command, endpoints["control"]), daemon=True).start()
-        return beam_fn_api_pb2.StartWorkerResponse()
+        worker = _Worker(command, endpoints["control"])
+        worker.start()
+        # The answer waits for the worker: where the pool dies meanwhile, the task fails and is tried again.
+        error = (
+            "" if worker.has_started() else f"the Python worker does not start; see {self._script} and log/workers.log"
+        )
+        return beam_fn_api_pb2.StartWorkerResponse(error=error)
 
     def StopWorker(self, _request: Any, _context: Any) -> Any:  # noqa: N802  # the name is the service's
         """Nothing: the worker notices that its runner is gone."""

@@ -10,6 +10,7 @@ import pytest
 from flows.cli.main import run
 from flows.flink import toolchain
 from flows.flink.daemons import ClusterPlan, free_ports
+from pipelines.engine.flink.description import description_file, read_cluster
 from schemas.configs.flink import FlinkConfig
 from schemas.errors import InputError, StageError
 
@@ -110,3 +111,16 @@ def test_without_a_cluster_a_run_ends_at_once_with_one_line(
     assert '"stopped": false' in capsys.readouterr().out
     assert run(["flink", "up", "--set", "slots=0"]) == 2
     assert "flink.slots: Input should be greater than or equal to 1" in capsys.readouterr().err
+
+
+def test_a_cluster_that_somebody_else_keeps_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    about = plan(tmp_path).describe(None, None)
+    description_file(tmp_path).write_text(about.model_dump_json())
+    assert run(["flink", "down", "--folder", str(tmp_path)]) == 2
+    assert "describes a cluster that we do not keep; stop it where it runs" in capsys.readouterr().err
+    assert run(["flink", "up", "--folder", str(tmp_path)]) == 2
+    assert "describes a cluster that we do not keep; give another --folder" in capsys.readouterr().err
+    assert read_cluster(tmp_path) == about
+    description_file(tmp_path).write_text("{")
+    assert run(["flink", "status", "--folder", str(tmp_path)]) == 2
+    assert "cluster.json: the file: Invalid JSON" in capsys.readouterr().err

@@ -7,15 +7,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines.dedup.stage import run
 from pipelines.engine.flink import rest as rest_module
 from pipelines.engine.flink.description import ClusterDescription, cluster_folder, description_file, read_cluster
 from pipelines.engine.flink.job_record import RECORD_NAME, cancel_left_over, write_record
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from pipelines.engine.flink.submit import flink_options
 from pipelines.engine.flink.watch import cancel_by_name
+from pipelines.engine.settings import Engine
+from pipelines.engine.stage import StageRequest
+from schemas.configs.dedup import DedupConfig
 from schemas.errors import InputError
 from schemas.storage import Folder
 
@@ -94,3 +99,16 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
 def test_what_a_cluster_runs_can_be_imported_alone(module: str) -> None:
     command = [sys.executable, "-c", f"import pipelines.engine.flink.{module}"]
     assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+def test_a_job_server_that_does_not_answer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus_writer: Any
+) -> None:
+    description_file(tmp_path).write_text(ABOUT.model_dump_json())
+    monkeypatch.setenv("CORPUSMILL_FLINK", str(tmp_path))
+    corpus_writer.documents("p", ["a text of more than five words for one"])
+    request = StageRequest(root=corpus_writer.root, config=DedupConfig(), engine=Engine(runner="flink"))
+    with pytest.raises(
+        InputError, match=r"Beam's job server at localhost:1 does not answer; `corpusmill flink status`"
+    ):
+        run(request)
