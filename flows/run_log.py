@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import uuid
@@ -23,7 +24,7 @@ from typing import IO, Any
 
 from schemas.corpus_root import CorpusRoot
 
-__all__ = ["RUN_ID_VARIABLE", "current_run_id", "log_crash", "open_run_log"]
+__all__ = ["RUN_ID_VARIABLE", "current_run_id", "log_crash", "log_thread_crash", "open_run_log"]
 
 RUN_ID_VARIABLE = "CORPUSMILL_RUN_ID"
 _OURS = ("flows", "pipelines", "training", "schemas")
@@ -98,6 +99,16 @@ def open_run_log(root: CorpusRoot, **context: Any) -> Iterator[logging.Logger]:
         finally:
             logging.captureWarnings(capture=False)
             logging.getLogger().removeHandler(handler)
+
+
+def log_thread_crash(about: threading.ExceptHookArgs) -> None:
+    """For `threading.excepthook`: an error that ended a thread goes to the log, not to the terminal.
+
+    Libraries have threads of their own (Beam's readers of a job's messages), and the work itself says how it ended.
+    """
+    if about.exc_value is not None:
+        trace = (about.exc_type, about.exc_value, about.exc_traceback)
+        logging.getLogger(__name__).warning("a thread ended with an error", exc_info=trace)
 
 
 def log_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from importlib.metadata import version
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -16,7 +17,7 @@ import typer
 
 from flows.cli import demo_command, flink_commands, maintenance, run_command, training_commands
 from flows.cli.output import complain, print_json
-from flows.run_log import log_crash
+from flows.run_log import log_crash, log_thread_crash
 from schemas.errors import CorpusmillError
 
 __all__ = ["app", "main", "run"]
@@ -85,6 +86,7 @@ def run(arguments: list[str]) -> int:
 def main() -> int:
     """Run the command that the process was started with."""
     sys.excepthook = log_crash
+    threading.excepthook = log_thread_crash
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell does for jobs in the background
             signal.signal(number, _stop)  # an exception lets go of everything that is held

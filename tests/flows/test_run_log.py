@@ -6,12 +6,13 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
 import pytest
 
-from flows.run_log import RUN_ID_VARIABLE, current_run_id, open_run_log
+from flows.run_log import RUN_ID_VARIABLE, current_run_id, log_thread_crash, open_run_log
 from schemas.corpus_root import CorpusRoot
 
 
@@ -84,3 +85,20 @@ def test_an_unexpected_error_is_one_line_that_says_where_its_traceback_lies(repo
     place = Path(line.rpartition(" ")[2])
     assert "Traceback (most recent call last)" in place.read_text()
     place.unlink()
+
+
+def test_an_error_of_a_librarys_thread_goes_to_the_log_alone(
+    corpus_root: CorpusRoot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail() -> None:
+        raise OSError("the stream broke")
+
+    monkeypatch.setattr(threading, "excepthook", log_thread_crash)
+    with open_run_log(corpus_root, stage="clean"):
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+    (row,) = rows(corpus_root)
+    assert row["message"] == "a thread ended with an error"
+    assert "OSError: the stream broke" in row["traceback"]
+    assert capsys.readouterr().err == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 import httpx
 
 __all__ = ["ENDED", "FlinkJob", "FlinkRest", "FlinkUnreachableError", "JobDoesNotEndError", "Vertex"]
+
+# A line for each request, two a second, would bury everything else in the logs of runs and workers.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
 _STEP = re.compile(r"\[\d+\](\S[^\])]*)\)")
