@@ -121,14 +121,14 @@ class Cluster:
 
 
 def running(cluster: Cluster, job: str, process: subprocess.Popen[str], step: str = "") -> FlinkJob:
-    """Wait until a job of this name runs, some of its tasks (`step`, where given) already at work."""
+    """Wait until a job of this name runs and, where a step is named, that step is at work."""
     rest = cluster.rest()
     until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
         for one in rest.get("/jobs/overview")["jobs"]:
             if one["name"].startswith(f"corpusmill-{job}-") and one["state"] == "RUNNING":
                 seen = rest.details(one["jid"])
-                if any(vertex.state == "RUNNING" and step in vertex.steps for vertex in seen.vertices if vertex.steps):
+                if not step or any(vertex.state == "RUNNING" and step in vertex.steps for vertex in seen.vertices):
                     return seen
         time.sleep(0.05)
     raise AssertionError(f"no job {job} was seen at work: {process.communicate()}")
