@@ -25,6 +25,12 @@ _KNOWN: tuple[tuple[str, type[errors.CorpusmillError], str], ...] = (
         errors.StageError,
         "Flink had too few slots for the job; `corpusmill flink status` shows which task managers are alive",
     ),
+    (
+        r"FlinkJobNotFoundException|RestClientException|JobSubmissionException|ConnectionClosedException",
+        errors.StageError,
+        "Flink's JobManager went away, and the job with it; once `corpusmill flink status` says it is up, run the same "
+        "command again",
+    ),
 )
 
 
@@ -45,5 +51,5 @@ def failure_of(said: str, name: str) -> errors.CorpusmillError:
     for pattern, kind_of_error, meaning in _KNOWN:
         if re.search(pattern, said):
             return kind_of_error(f"{name} failed: {meaning}")
-    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("\t")]
+    lines = [line.strip() for line in said.splitlines() if re.search("[a-z]", line) and not line.startswith("\t")]
     return errors.StageError(f"{name} failed: {lines[-1].removeprefix('builtins.') if lines else 'nobody says why'}")

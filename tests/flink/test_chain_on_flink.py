@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -68,6 +69,23 @@ def test_a_stopped_run_takes_its_job_with_it(
         time.sleep(0.2)
 
 
+def test_a_killed_job_manager_ends_the_run_and_the_next_one_goes_on(
+    cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
+) -> None:
+    ended = kill_during(cluster, tmp_path, pages, "clean", "clean", lambda: cluster.daemon("jobmanager"))
+    assert ended.code == 1
+    said = ended.err.strip().splitlines()[-1]
+    assert said.startswith("corpusmill: ")
+    assert "run the same command again" in said
+    assert "Traceback" not in ended.err
+    until = time.monotonic() + 60
+    while cluster.status().get("slots_now") != 2:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    require(cluster.call(*stage_command("clean", tmp_path, pages)))
+    assert conserved(tmp_path) == conserved(local_corpus[0])
+
+
 def test_too_few_slots_are_named_before_anything_runs(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
     ended = cluster.call(*stage_command("clean", tmp_path, pages, "--workers", "3"))
     assert ended.code == 2
@@ -127,11 +145,11 @@ def listens_at(cluster: Cluster) -> bool:
 def test_all_but_beams_own_servers_listen_on_the_loopback(cluster: Cluster) -> None:
     loopback = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     beams = [cluster.daemon(name) for name in ("jobserver", "taskmanager-1", "taskmanager-2")]
-    open_to_all = set()
+    open_to_all: set[int] = set()
     for process in cluster.processes():
-        listening = [one.laddr.ip for one in process.net_connections() if one.status == "LISTEN"]
-        if not set(listening) <= loopback:
-            open_to_all.add(process.pid)
+        with suppress(psutil.NoSuchProcess):  # a worker may end meanwhile
+            listening = {one.laddr.ip for one in process.net_connections() if one.status == "LISTEN"}
+            open_to_all |= {process.pid} if listening - loopback else set()
     assert open_to_all <= set(beams)
 
 

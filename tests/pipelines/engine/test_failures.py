@@ -35,6 +35,13 @@ from schemas.errors import InputError, OutputError, StageError
             "try failed: Flink had too few slots for the job; `corpusmill flink status` shows which task managers are "
             "alive",
         ),
+        (
+            "failed in state FAILED: java.util.concurrent.ExecutionException: o.a.f.RestClientException:"
+            " [org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job\n\tat x\n]",
+            StageError,
+            "try failed: Flink's JobManager went away, and the job with it; once `corpusmill flink status` says it is "
+            "up, run the same command again",
+        ),
         ("builtins.ValueError: what\n\tat java.lang.Thread", StageError, "try failed: ValueError: what"),
         ("", StageError, "try failed: nobody says why"),
     ],
