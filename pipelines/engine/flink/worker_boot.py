@@ -83,7 +83,10 @@ def _watch_runner(control: str, options: dict[str, Any]) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Put what the harness reads into the environment; gives the options of the pipeline."""
+    """Put what the harness reads into the environment; gives the options of the pipeline.
+
+    A pool is told all endpoints; a task manager that starts its workers itself names the provision service alone.
+    """
     import grpc
     from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, endpoints_pb2
     from apache_beam.runners.worker.worker_id_interceptor import WorkerIdInterceptor
@@ -97,6 +100,7 @@ def _prepare(arguments: argparse.Namespace) -> dict[str, Any]:
         service = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
         request = beam_provision_api_pb2.GetProvisionInfoRequest()
         info = service.GetProvisionInfo(request, timeout=_PROVISION_SECONDS).info
+    arguments.control_endpoint = info.control_endpoint.url or arguments.control_endpoint
     os.environ["WORKER_ID"] = arguments.id
     os.environ["PIPELINE_OPTIONS"] = json_format.MessageToJson(info.pipeline_options)
     os.environ["CONTROL_API_SERVICE_DESCRIPTOR"] = descriptor(arguments.control_endpoint)
@@ -117,7 +121,8 @@ def main() -> None:
     arguments, _ = parser.parse_known_args()
     if os.environ.get(MEMORY_VARIABLE):
         _bound_memory(int(os.environ[MEMORY_VARIABLE]))
-    _watch_runner(arguments.control_endpoint, _prepare(arguments))
+    options = _prepare(arguments)
+    _watch_runner(arguments.control_endpoint, options)
     if os.environ.get(READY_VARIABLE):
         os.write(int(os.environ.pop(READY_VARIABLE)), b"ready")
     from apache_beam.runners.worker import sdk_worker_main
