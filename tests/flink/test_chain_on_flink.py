@@ -167,3 +167,21 @@ def test_an_interrupted_start_leaves_nothing(flink_is_possible: None, tmp_path: 
             assert time.monotonic() < until, other.processes()
             time.sleep(0.2)
         assert other.status()["state"] == "down"
+
+
+@pytest.mark.parametrize("setting", ["environment=process", "mode=embedded"])
+def test_other_kinds_of_cluster_give_the_same_rows(
+    setting: str, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
+) -> None:
+    other = Cluster(tmp_path / "flink", ("task_managers=2", "slots=1", setting))
+    other.up()
+    try:
+        require(other.call(*stage_command("clean", tmp_path / "corpus", pages)))
+    finally:
+        other.down()
+    tables = [
+        json.loads((root / "documents" / "pages" / "one" / "manifest.json").read_text())["tables"]
+        for root in (tmp_path / "corpus", local_corpus[0])
+    ]
+    assert [tables[0][name]["digest"] for name in tables[1]] == [table["digest"] for table in tables[1].values()]
+    assert not other.processes()
