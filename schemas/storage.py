@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,14 +65,14 @@ def _writing(target: str) -> Iterator[None]:
 
 @contextmanager
 def _whole_object(fs: Any, target: str) -> Iterator[IO[bytes]]:
-    """An object that is only there when the body has ended well: closing its stream is what uploads it."""
-    stream = fs.open(target, "wb")
-    try:
+    """A local file that becomes an object when the body has ended well.
+
+    A stream into the store itself would not do: closing it makes the object, and so does forgetting it.
+    """
+    with tempfile.NamedTemporaryFile() as stream:
         yield stream
-    except BaseException:
-        getattr(stream, "discard", lambda: None)()
-        raise
-    stream.close()
+        stream.flush()
+        fs.put_file(stream.name, target)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.engine.flink import worker_boot
 from pipelines.engine.flink.description import ClusterDescription
 from pipelines.engine.settings import default_workers
 from schemas.configs.flink import FlinkConfig
@@ -38,10 +39,7 @@ _LOG_FORMAT = (
 )
 _MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-# By name, because importing them imports Beam.
-_POOL = "pipelines.engine.flink.worker_pool"
-_WORKER = "pipelines.engine.flink.worker_boot"
-_MEMORY_VARIABLE = "CORPUSMILL_WORKER_MB"
+_POOL = "pipelines.engine.flink.worker_pool"  # by name: importing it imports Beam
 _JOB_SERVER = "corpusmill.flink.JobServer"
 
 
@@ -161,9 +159,11 @@ class ClusterPlan:
         lines = [f"{name}: {value}" for name, value in self.flink_settings().items()]
         (conf / "config.yaml").write_text("\n".join(lines) + "\n")
         budget = self.config.worker_mb or max(1024, _machine_mb() // 2 // self.slots)
-        command = f"{shlex.quote(sys.executable)} -m {_WORKER}"
+        command = f"{shlex.quote(sys.executable)} -m {worker_boot.__name__}"
         log = shlex.quote(str(self.folder / "log" / "workers.log"))
-        self.worker_script.write_text(f'#!/bin/sh\n{_MEMORY_VARIABLE}={budget} exec {command} "$@" >>{log} 2>&1\n')
+        self.worker_script.write_text(
+            f'#!/bin/sh\n{worker_boot.MEMORY_VARIABLE}={budget} exec {command} "$@" >>{log} 2>&1\n'
+        )
         self.worker_script.chmod(0o755)
 
     def _java(self, heap_mb: int, main: str, *arguments: str) -> tuple[str, ...]:

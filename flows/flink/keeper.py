@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,7 +25,7 @@ from typing import IO
 from flows.flink.daemons import ClusterPlan, Daemon, free_ports
 from flows.flink.toolchain import find_java, jars
 from flows.launch import start_guarded, stop_group
-from pipelines.engine.flink.description import description_file
+from pipelines.engine.flink.description import description_file, listens
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from pipelines.engine.lifeline import OWNER_VARIABLE
 from schemas.configs.flink import FlinkConfig
@@ -80,16 +79,9 @@ class Keeper:
         temporary.write_text(json.dumps(found))
         temporary.replace(self.plan.folder / PROCESSES_FILE)
 
-    def _listens(self, name: str) -> bool:
-        try:
-            with socket.create_connection(("localhost", self.plan.ports[name]), timeout=1):
-                return True
-        except OSError:
-            return False
-
     def _is_up(self) -> bool:
         ports = ["job", *(["pool"] if self.plan.pool() else [])]
-        if not all(self._listens(name) for name in ports):
+        if not all(listens(f"localhost:{self.plan.ports[name]}") for name in ports):
             return False
         if self.plan.embedded:
             return True

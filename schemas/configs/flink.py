@@ -20,7 +20,6 @@ class FlinkConfig(StageConfig):
     """Size and behaviour of a cluster; what is left empty comes from the machine."""
 
     stage: ClassVar[str] = "flink"
-    operational: ClassVar[frozenset[str]] = frozenset()
 
     mode: Literal["standalone", "embedded"] = Field(
         "standalone",

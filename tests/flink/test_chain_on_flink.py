@@ -12,7 +12,7 @@ import psutil
 import pytest
 from flink_chain import Cluster, chain, conserved, digest, kill_during, require, running, stage_command
 
-from pipelines.engine.flink.worker_boot import listens
+from pipelines.engine.flink.description import listens
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +67,21 @@ def test_a_stopped_run_takes_its_job_with_it(
     while cluster.rest().details(job.id).state != "CANCELED" or cluster.workers():
         assert time.monotonic() < until, (cluster.rest().details(job.id).state, cluster.workers())
         time.sleep(0.2)
+
+
+def test_a_job_that_nobody_cancelled_is_cancelled_by_the_next_run_of_its_unit(
+    cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
+) -> None:
+    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
+        job = running(cluster, "clean", process)
+        (watcher,) = [one for one in cluster.processes() if "engine.flink.watch" in " ".join(one.cmdline())]
+        watcher.kill()
+        process.kill()
+        process.communicate(timeout=60)
+    assert cluster.rest().details(job.id).state == "RUNNING"
+    require(cluster.call(*stage_command("clean", tmp_path, pages)))
+    assert cluster.rest().details(job.id).state == "CANCELED"
+    assert conserved(tmp_path) == conserved(local_corpus[0])
 
 
 def test_a_killed_job_manager_ends_the_run_and_the_next_one_goes_on(

@@ -2,8 +2,8 @@
 
 One undisturbed run, then ten corpora: the demo is started, killed with SIGKILL at a moment drawn evenly over the time
 of the undisturbed run, looked at for processes that outlive it, and called again until its end. Corpus digest, losses
-and scores have to be equal. Prints a table for docs/proofs.md; takes an hour and a half on two cores, with `--tiny`
-twenty minutes.
+and scores have to be equal. Prints a table for docs/proofs.md; takes about an hour on two cores; `--tiny` is
+the size of the end-to-end tests.
 """
 
 from __future__ import annotations

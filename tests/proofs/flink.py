@@ -1,8 +1,8 @@
 """`make prove flink`: the data chain gives the local runner's rows on Flink, whatever is killed.
 
-Starts real clusters, runs the chain on the pages and WARC files of the test data and on texts of which one repeats 400
+Starts real clusters, runs the chain on the pages and WARC files of the test data and on texts of which one repeats 200
 times, kills task managers, Python workers and the JobManager in the middle of jobs, shows what each mistake says, and
-looks for processes and ports that are left. Prints the tables for docs/proofs.md; takes twenty minutes on two cores.
+looks for processes and ports that are left. Prints the tables for docs/proofs.md; takes ten minutes on two cores.
 """
 
 from __future__ import annotations

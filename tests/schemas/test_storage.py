@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -98,3 +99,26 @@ def test_inputs_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for url in (str(tmp_path / "none"), str(tmp_path), "nonsense://x"):
         with pytest.raises(InputError, match=r"cannot read .*; give a file that exists and that you may read"):
             open_input(url)
+
+
+def test_a_file_whose_writing_fails_is_as_it_was(folder: Folder) -> None:
+    def write(name: str) -> None:
+        with folder.open_write(name) as stream:
+            stream.write(b"half")
+            raise ValueError("the body failed")
+
+    folder.put_whole("there", b"whole")
+    for name in ("there", "new"):
+        with pytest.raises(ValueError, match="the body failed"):
+            write(name)
+    gc.collect()  # a forgotten stream must not become an object either
+    assert folder.names() == ["there"]
+    assert folder.read("there") == b"whole"
+
+
+def test_what_else_fails_while_a_file_is_written_is_not_its_fault(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), Folder(str(tmp_path)).open_write("x"):
+        (tmp_path / "missing").read_bytes()
+    full = r"cannot write .*/x: .*No space left on device; free some space or give"
+    with pytest.raises(OutputError, match=full), Folder(str(tmp_path)).open_write("x"):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -181,13 +181,13 @@ def kill_during(
 
 
 def write_pages(data: Path, folder: Path) -> Path:
-    """Real input: WARC files, pages of a documentation site, and texts of which one repeats 400 times."""
+    """Real input: WARC files, pages of a documentation site, and 400 texts, half of them the same."""
     shutil.copytree(data / "warc", folder / "warc")
     with tarfile.open(data / "html" / "ipython-docs.tar.xz") as archive:
         archive.extractall(folder / "html", filter="data")
     words = _SKEWED.split()
     with (folder / "skewed.jsonl").open("w") as stream:
-        for number in range(400):  # one key of the shuffle gets all of these
+        for number in range(400):  # one key of the shuffle gets half of these
             text = " ".join(words * 3 + [f"number {number}" if number % 2 else "the same"])
             stream.write(json.dumps({"id": str(number), "text": text}) + "\n")
     return folder

@@ -7,16 +7,18 @@ the environment in which Python workers start are all that a run needs to know.
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import InputError
 
-__all__ = ["FOLDER_VARIABLE", "ClusterDescription", "cluster_folder", "description_file", "read_cluster"]
+__all__ = ["FOLDER_VARIABLE", "ClusterDescription", "cluster_folder", "description_file", "listens", "read_cluster"]
 
 FOLDER_VARIABLE = "CORPUSMILL_FLINK"
 _FILE = "cluster.json"
+_CONNECT_SECONDS = 2.0
 
 
 class ClusterDescription(BaseModel):
@@ -32,6 +34,16 @@ class ClusterDescription(BaseModel):
     environment_config: str = Field(description="host:port of the worker pool, or JSON with the worker's command")
     keeper_pid: int | None = Field(default=None, description="process that started the cluster and keeps it up")
     keeper_start: str | None = Field(default=None, description="tells that process from a later one of the same pid")
+
+
+def listens(endpoint: str) -> bool:
+    """Whether somebody takes connections at `host:port`."""
+    host, _, port = endpoint.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def cluster_folder(given: str | None = None) -> Path:

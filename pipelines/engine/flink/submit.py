@@ -17,11 +17,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines.engine.failures import failure_of
-from pipelines.engine.flink.description import ClusterDescription, read_cluster
+from pipelines.engine.flink.description import ClusterDescription, listens, read_cluster
 from pipelines.engine.flink.job_record import RECORD_NAME, write_record
 from pipelines.engine.flink.rest import ENDED, FlinkJob, FlinkRest, FlinkUnreachableError
 from pipelines.engine.flink.watch import watched
-from pipelines.engine.flink.worker_boot import listens
 from pipelines.engine.settings import Engine
 from schemas.configs.flink import WORKER_KEPT_SECONDS
 from schemas.errors import ConfigError, InputError, StageError
@@ -31,7 +30,7 @@ __all__ = ["flink_options", "run_on_flink"]
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5
-# The manager answers within milliseconds; it restarts within ten seconds, and then knows no job any more.
+# Longer than a manager takes to start again; it knows no job any more then.
 _SILENCE_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 5.0
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 
 from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError, JobDoesNotEndError
 
-__all__ = ["Watch", "cancel_by_name", "main", "watched"]
+__all__ = ["cancel_by_name", "main", "watched"]
 
 # A job that was submitted in the last moment before the kill shows up in Flink only after its graph is translated.
 _APPEARS_SECONDS = 20.0
@@ -36,41 +36,29 @@ def cancel_by_name(rest: FlinkRest, name: str, seconds: float) -> bool:
     return False
 
 
-class Watch:
-    """A watcher of one job, started for as long as the run is in charge of it."""
-
-    def __init__(self, rest: str, job: str) -> None:
-        command = [sys.executable, "-m", __name__, rest, job]
-        quiet = subprocess.DEVNULL
-        self._watcher = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True, bufsize=0
-        )
-
-    def let_go(self) -> None:
-        """Say that there is nothing to cancel any more."""
-        assert self._watcher.stdin is not None
-        with suppress(BrokenPipeError):
-            self._watcher.stdin.write(b"ended\n")
-
-    def close(self) -> None:
-        """Close the pipe, and wait a while for what the watcher then does; it does the rest without us."""
-        assert self._watcher.stdin is not None
-        self._watcher.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._watcher.wait(_WAIT_SECONDS)
-
-
 @contextmanager
 def watched(rest: str | None, job: str) -> Iterator[Callable[[], None]]:
     """Have a job cancelled if the body raises or this process is killed before the given function was called."""
     if rest is None:
         yield lambda: None
         return
-    watch = Watch(rest, job)
+    command, quiet = [sys.executable, "-m", __name__, rest, job], subprocess.DEVNULL
+    watcher = subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True, bufsize=0
+    )
+    pipe = watcher.stdin
+    assert pipe is not None
+
+    def let_go() -> None:
+        with suppress(BrokenPipeError):  # somebody has killed the watcher
+            pipe.write(b"ended\n")
+
     try:
-        yield watch.let_go
+        yield let_go
     finally:
-        watch.close()
+        pipe.close()
+        with suppress(subprocess.TimeoutExpired):  # it does the rest without us
+            watcher.wait(_WAIT_SECONDS)
 
 
 def main() -> None:

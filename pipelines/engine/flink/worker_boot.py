@@ -10,16 +10,16 @@ from __future__ import annotations
 import argparse
 import os
 import resource
-import socket
 import sys
 import threading
 import time
 from typing import Any
 
+from pipelines.engine.flink.description import listens
 from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError
 from pipelines.engine.lifeline import owned_by, watch_owner
 
-__all__ = ["MEMORY_VARIABLE", "READY_VARIABLE", "listens", "main"]
+__all__ = ["MEMORY_VARIABLE", "READY_VARIABLE", "main"]
 
 MEMORY_VARIABLE = "CORPUSMILL_WORKER_MB"
 READY_VARIABLE = "CORPUSMILL_WORKER_READY"  # file descriptor of the pipe in which the worker says that it has started
@@ -32,16 +32,6 @@ def _bound_memory(megabytes: int) -> None:
     # Of anonymous memory, so that mapped files do not count; at the bound Python raises MemoryError, the bundle fails
     # with that name, and neither the machine nor its other workers suffer.
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 2**20, megabytes * 2**20))
-
-
-def listens(endpoint: str) -> bool:
-    """Whether somebody takes connections at `host:port`."""
-    host, _, port = endpoint.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=_PROBE_SECONDS):
-            return True
-    except OSError:
-        return False
 
 
 class _Job:

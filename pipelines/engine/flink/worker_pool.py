@@ -22,7 +22,8 @@ from typing import Any
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
-from pipelines.engine.flink.worker_boot import READY_VARIABLE, listens
+from pipelines.engine.flink.description import listens
+from pipelines.engine.flink.worker_boot import READY_VARIABLE
 
 __all__ = ["WorkerPool", "main"]
 
