@@ -85,6 +85,8 @@ lock: setup ## resolve all versions anew into requirements/
 	  requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --extra dev pyproject.toml -o requirements/dev.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
+	  --extra pipelines --extra dataflow pyproject.toml -o requirements/worker.txt
 
 bench-extraction: setup ## main-text extraction against its peers: F1 and pages per second
 	@$(BIN)/python tests/benchmarks/extraction_benchmark.py

@@ -65,12 +65,16 @@ def choose_engine(runner: str, workers: int | None) -> Engine:
 
     Raises:
         ConfigError: an unknown runner, or fewer than one worker.
-        InputError: no Flink cluster is up.
+        InputError: no Flink cluster is up, or Dataflow is not set up.
     """
     if workers is None and runner == "flink":
         from pipelines.engine.flink.description import read_cluster
 
         workers = read_cluster().slots
+    if workers is None and runner == "dataflow":
+        from pipelines.engine.dataflow.settings import read_settings
+
+        workers = read_settings().workers
     return Engine(runner=runner, workers=default_workers() if workers is None else workers)
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import demo_command, flink_commands, maintenance, run_command, training_commands
+from flows.cli import dataflow_commands, demo_command, flink_commands, maintenance, run_command, training_commands
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash, log_thread_crash
 from schemas.errors import CorpusmillError
@@ -37,6 +37,7 @@ training_commands.register(app)
 maintenance.register(app)
 demo_command.register(app)
 flink_commands.register(app)
+dataflow_commands.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -47,9 +47,10 @@ def _replay(
     root: Annotated[str, typer.Option(help="The corpus.", show_default=False)],
     error: Annotated[str | None, typer.Option(help="Only dead letters of this error; all where not given.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes, or slots of Flink; all there are where not given.")
+        int | None,
+        typer.Option(min=1, help="Worker processes, slots of Flink, machines of Dataflow; or all."),
     ] = None,
-    runner: Annotated[str, typer.Option(help="Where pipelines run: local or flink.")] = "local",
+    runner: Annotated[str, typer.Option(help="Where pipelines run: local, flink or dataflow.")] = "local",
     as_json: _Json = False,
 ) -> None:
     from flows.run_log import open_run_log

@@ -86,10 +86,10 @@ def _run(
         list[str] | None, typer.Option("--seed-url", help="crawl: where to start; may be given often.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes, or slots of Flink; all there are where not given.")
+        int | None, typer.Option(help="Worker processes, slots of Flink, machines of Dataflow; or all.")
     ] = None,
     runner: Annotated[
-        str, typer.Option(help="Where pipelines run: local, or flink (see `corpusmill flink`).")
+        str, typer.Option(help="Where pipelines run: local, flink or dataflow; these two have commands of their own.")
     ] = "local",
     config: Annotated[str | None, typer.Option(help="A TOML file with a table named after the stage.")] = None,
     overrides: Annotated[

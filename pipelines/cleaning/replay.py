@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -111,8 +112,11 @@ def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error
         pieces = _work(_addresses(root, key, error), manifest)
         stored = _stored_rows(root, key, manifest, folder, error)
         buckets = bucket_count(manifest.counts["payload_bytes"])
-        transform = CleanPages(pieces, key, config, folder, buckets, stored)
-        run_pipeline(lambda pipeline: pipeline | "Replay" >> transform, engine, "replay", folder)
+
+        def build(pipeline: Any) -> Any:
+            return pipeline | "Replay" >> CleanPages(pieces, key, config, folder, buckets, stored)
+
+        run_pipeline(build, engine, "replay", folder)
         tables = staged_tables(folder, CLEAN_TABLES)
         prefix = "items."
         items = {name.removeprefix(prefix): n for name, n in manifest.counts.items() if name.startswith(prefix)}

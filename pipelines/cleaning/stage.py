@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -92,8 +93,11 @@ def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: 
     censuses = [take_census(file) for file in files]
     work = [piece for census in censuses for piece in census.work]
     buckets = bucket_count(sum(census.payload_bytes for census in censuses))
-    transform = CleanPages(work, unit.key, config, folder, buckets)
-    run_pipeline(lambda pipeline: pipeline | "Clean" >> transform, engine, "clean", folder)
+
+    def build(pipeline: Any) -> Any:
+        return pipeline | "Clean" >> CleanPages(work, unit.key, config, folder, buckets)
+
+    run_pipeline(build, engine, "clean", folder)
     tables = staged_tables(folder, CLEAN_TABLES)
     return UnitOutput(
         tables=tables, counts=_counts(censuses, tables), inputs=tuple(census.record for census in censuses)
@@ -108,6 +112,7 @@ def run(request: StageRequest[CleanConfig]) -> StageResult:
         StageError: rows do not add up to the items counted, or a worker failed.
     """
     files = list_inputs(request.inputs)
+    request.engine.require_reachable(file.url for file in files)
     unit = clean_unit(request, files)
     outcome = run_unit(unit, request.engine, lambda folder: _clean(unit, request.config, files, request.engine, folder))
     return StageResult(stage="clean", outcomes=(outcome,))

@@ -8,10 +8,11 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_output_types
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.cleaning.rows import RowMaker, settle_repeats
-from pipelines.engine.spill import BucketedSpill, SpillRef, bucket_of
+from pipelines.engine.spill import BucketedSpill, NumberedRef, bucket_of
 from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
 from pipelines.sources.items import DeadItem, Item, WorkItem
 from pipelines.sources.reader import read_items
@@ -40,6 +41,7 @@ class ReadItems(beam.DoFn):
         yield from read_items(element, self._limit)
 
 
+@with_output_types(NumberedRef)
 class ComputeRows(beam.DoFn):
     """Items in, references of spilled rows out, by bucket."""
 
@@ -59,7 +61,7 @@ class ComputeRows(beam.DoFn):
         self._rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self._pending = 0
 
-    def process(self, element: Item | DeadItem) -> Iterator[Any]:
+    def process(self, element: Item | DeadItem) -> Iterator[NumberedRef]:
         """Make the row of one item."""
         table, row = self._maker.row(element)
         # Rows without an id are spread by their URL: a crawl has as many of them as documents.
@@ -90,7 +92,7 @@ class CleanPages(beam.PTransform):
         config: CleanConfig,
         folder: Folder,
         buckets: int,
-        stored: Sequence[tuple[int, tuple[str, SpillRef]]] = (),
+        stored: Sequence[NumberedRef] = (),
     ) -> None:
         """Read `work`; the rows behind `stored` are written beside those that come of it."""
         super().__init__()
@@ -109,5 +111,5 @@ class CleanPages(beam.PTransform):
             | "Read" >> beam.ParDo(ReadItems(self._limit))
             | "Compute" >> beam.ParDo(self._compute)
         )
-        stored = pipeline | "Stored" >> beam.Create(self._stored)
+        stored = pipeline | "Stored" >> beam.Create(self._stored).with_output_types(NumberedRef)
         return (computed, stored) | "Together" >> beam.Flatten() | GroupAndWriteParts(self._writer)

@@ -13,13 +13,14 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from apache_beam.typehints import with_output_types
 
 from pipelines.dedup.banding import pairs_that_meet
 from pipelines.dedup.edge_job import EdgeJob
 from pipelines.dedup.pair_blocks import BAND_KEYS, key_blocks, meeting_of, pair_blocks
 from pipelines.dedup.sign_documents import spilled
 from pipelines.dedup.signed_files import SignedFile
-from pipelines.engine.spill import SpillRef, read_spills
+from pipelines.engine.spill import NumberedRef, SpillRef, read_spills
 from schemas.storage import Folder
 
 __all__ = ["FindCandidates"]
@@ -29,6 +30,7 @@ _BLOCK_ROWS = 4096  # signatures of one block: 3.5 MB at 108 permutations
 _KEY_BYTES = 200
 
 
+@with_output_types(tuple[int, pa.Table])
 class _ReadSignatures(beam.DoFn):
     def process(self, element: SignedFile) -> Iterator[tuple[int, pa.Table]]:
         with Folder(element.folder_url).open_read(element.name) as stream:
@@ -38,6 +40,7 @@ class _ReadSignatures(beam.DoFn):
                 yield element.number, rows.filter(pc.greater(rows["shingles"], 0))
 
 
+@with_output_types(NumberedRef)
 class _ComputeBandKeys(beam.DoFn):
     def __init__(self, job: EdgeJob, ranges: int) -> None:
         self._job = job
@@ -46,7 +49,7 @@ class _ComputeBandKeys(beam.DoFn):
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
-    def process(self, element: tuple[int, pa.Table]) -> Iterator[Any]:
+    def process(self, element: tuple[int, pa.Table]) -> Iterator[NumberedRef]:
         file, signatures = element
         for number, block in key_blocks(signatures, file, self._job.config.banding, self._ranges):
             yield from self._spill.add("keys", number, block)
@@ -55,6 +58,7 @@ class _ComputeBandKeys(beam.DoFn):
         yield from spilled(self._spill.flush())
 
 
+@with_output_types(NumberedRef)
 class _PairKeys(beam.DoFn):
     def __init__(self, job: EdgeJob) -> None:
         self._job = job
@@ -63,7 +67,7 @@ class _PairKeys(beam.DoFn):
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
-    def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[Any]:
+    def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[NumberedRef]:
         number, references = element
         keys = pa.concat_tables([BAND_KEYS.empty_table(), *read_spills(ref for _, ref in references)])
         left_out, portions = pairs_that_meet(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.transforms.window import GlobalWindow
+from apache_beam.typehints import with_output_types
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
@@ -18,7 +19,7 @@ from pipelines.dedup.shingles import shingle_hashes
 from pipelines.dedup.signed_files import DocumentFile
 from pipelines.engine.runner import run_pipeline
 from pipelines.engine.settings import Engine
-from pipelines.engine.spill import BucketedSpill
+from pipelines.engine.spill import BucketedSpill, NumberedRef
 from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
 from schemas.configs.dedup import SignatureConfig
 from schemas.storage import Folder
@@ -47,6 +48,7 @@ def sign_block(documents: pa.Table, config: SignatureConfig, permutations: Permu
     return pa.Table.from_arrays(columns, schema=SIGNATURES)
 
 
+@with_output_types(tuple[int, pa.Table])
 class _ReadDocuments(beam.DoFn):
     def process(self, element: DocumentFile) -> Iterator[tuple[int, pa.Table]]:
         columns = ["document_id", "content_hash", "text"]
@@ -55,6 +57,7 @@ class _ReadDocuments(beam.DoFn):
                 yield element.number, pa.Table.from_batches([batch])
 
 
+@with_output_types(NumberedRef)
 class _ComputeSignatures(beam.DoFn):
     def __init__(self, config: SignatureConfig, work_url: str) -> None:
         self._config = config
@@ -66,7 +69,7 @@ class _ComputeSignatures(beam.DoFn):
     def start_bundle(self) -> None:
         self._spill = BucketedSpill(Folder(self._work_url).child("spill"))
 
-    def process(self, element: tuple[int, pa.Table]) -> Iterator[Any]:
+    def process(self, element: tuple[int, pa.Table]) -> Iterator[NumberedRef]:
         number, documents = element
         yield from self._spill.add("signatures", number, sign_block(documents, self._config, self._permutations))
 

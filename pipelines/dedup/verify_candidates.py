@@ -14,6 +14,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.typehints import with_output_types
 from numpy.typing import NDArray
 
 from pipelines.dedup.edge_job import EdgeJob
@@ -21,7 +22,7 @@ from pipelines.dedup.pair_blocks import PAIRS, unique_pairs
 from pipelines.dedup.sign_documents import spilled
 from pipelines.dedup.signed_files import SignedFile, read_texts
 from pipelines.dedup.verification import similarities
-from pipelines.engine.spill import SpillRef, read_spills
+from pipelines.engine.spill import NumberedRef, SpillRef, read_spills
 from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
 from schemas.tables import EDGES
 
@@ -69,6 +70,7 @@ class _ReadTexts(beam.DoFn):
         yield _Comparison(number, left, right, pairs, texts["text"].to_pylist(), left_text, right_text)
 
 
+@with_output_types(NumberedRef)
 class _ComputeSimilarities(beam.DoFn):
     def __init__(self, job: EdgeJob) -> None:
         self._job = job
@@ -76,7 +78,7 @@ class _ComputeSimilarities(beam.DoFn):
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
-    def process(self, element: _Comparison) -> Iterator[Any]:
+    def process(self, element: _Comparison) -> Iterator[NumberedRef]:
         config = self._job.config
         budget = self._job.memory_bytes // _CHARACTER_BYTES
         values = similarities(element.texts, element.left_text, element.right_text, config.ngram, budget)

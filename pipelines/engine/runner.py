@@ -74,9 +74,14 @@ def run_pipeline(build: Callable[[beam.Pipeline], Any], engine: Engine, name: st
         StageError: the pipeline failed otherwise; the message ends with the first cause that a worker reported.
     """
     with _quiet_beam():
+        engine.on_pipeline(build, name)
         if engine.runner == "flink":
             from pipelines.engine.flink.submit import run_on_flink
 
             run_on_flink(build, engine, name, folder)
+        elif engine.runner == "dataflow":
+            from pipelines.engine.dataflow.submit import run_on_dataflow
+
+            run_on_dataflow(build, engine, name, folder)
         else:
             _run_locally(build, engine, name)

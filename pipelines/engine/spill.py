@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from schemas.storage import Folder
 
-__all__ = ["BucketedSpill", "SpillRef", "bucket_count", "bucket_of", "read_spills"]
+__all__ = ["BucketedSpill", "NumberedRef", "SpillRef", "bucket_count", "bucket_of", "read_spills"]
 
 # Rows kept in memory per worker before they are written out, over all tables and buckets.
 _FLUSH_BYTES = 64 * 2**20
@@ -32,6 +32,12 @@ class SpillRef:
 
     url: str
     rows: int
+
+
+# What steps emit: (number, (table, reference)). Named to Beam by `with_output_types`, it has the number encoded as a
+# varint; a key of type Any would be pickled, and pickles of equal keys may differ. Beam does not read annotations of
+# `process` in a module that postpones them, and says nothing.
+NumberedRef = tuple[int, tuple[str, SpillRef]]
 
 
 def bucket_count(content_bytes: int) -> int:

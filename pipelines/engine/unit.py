@@ -129,7 +129,7 @@ def _code_version() -> str:
 
 
 def _end_left_over_jobs(folder: Folder) -> None:
-    from pipelines.engine.flink.job_record import cancel_left_over
+    from pipelines.engine.job_record import cancel_left_over
 
     cancel_left_over(folder)
 
@@ -148,6 +148,7 @@ def run_unit(
     manifest = None if again else unit.done()
     if manifest:
         return UnitOutcome(unit.key, "skipped", manifest, _SAME)
+    engine.require_reachable([unit.root.url])
     with hold_lease(unit.root, unit.stage, unit.key):
         manifest = None if again else unit.done()
         if manifest:

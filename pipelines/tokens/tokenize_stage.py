@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -47,8 +48,12 @@ def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, uni
 
     documents = require_manifest(request.root, "documents", unit.key).tables["documents"]
     job = TokenizeJob(root=request.root, key=unit.key, tokenizer=tokenizer, config=request.config, folder=folder)
-    transform = TokenizeDocuments(job, [file.name for file in documents.files])
-    run_pipeline(lambda pipeline: pipeline | "Tokenize" >> transform, request.engine, "tokenize", folder)
+    parts = [file.name for file in documents.files]
+
+    def build(pipeline: Any) -> Any:
+        return pipeline | "Tokenize" >> TokenizeDocuments(job, parts)
+
+    run_pipeline(build, request.engine, "tokenize", folder)
 
     by_split = {split: token_table(tokenizer.name, split) for split in SPLITS}
     tables = staged_tables(folder, by_split.values())

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.typehints import with_output_types
 
 from pipelines.engine.staging import StagedFile
 from pipelines.engine.write_parts import write_receipt
@@ -83,6 +84,7 @@ class _Read(beam.DoFn):
                     yield _Block(part, block, rows)
 
 
+@with_output_types(tuple[str, EncodedBlock])
 class _Compute(beam.DoFn):
     """A block of rows in; by split, where its tokens lie out."""
 

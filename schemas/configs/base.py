@@ -32,6 +32,7 @@ STAGES = frozenset(
         "export",
         "demo",
         "flink",
+        "dataflow",
     ]
 )
 

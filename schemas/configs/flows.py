@@ -64,10 +64,10 @@ class CorpusBuildParameters(_Parameters):
         description="Files and folders to read; or give seed URLs.",
         json_schema_extra={"position": 4},
     )
-    runner: Literal["local", "flink"] = Field(
+    runner: Literal["local", "flink", "dataflow"] = Field(
         default="local",
         title="Runner",
-        description="Where Beam stages run: on this machine, or on the Flink cluster that is up.",
+        description="Where Beam stages run: on this machine, on the Flink cluster that is up, or on Dataflow.",
         json_schema_extra={"position": 79},
     )
     workers: int | None = Field(

@@ -10,22 +10,20 @@ from typing import Any
 
 import httpx
 
-__all__ = ["ENDED", "FlinkJob", "FlinkRest", "FlinkUnreachableError", "JobDoesNotEndError", "Vertex"]
+from pipelines.engine.remote_job import JobDoesNotEndError, ServiceUnreachableError
+
+__all__ = ["FlinkJob", "FlinkRest", "FlinkUnreachableError", "Vertex"]
 
 # A line for each request, two a second, would bury everything else in the logs of runs and workers.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
-ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
+_ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
 _STEP = re.compile(r"\[\d+\](\S[^\])]*)\)")
 _GROUP = re.compile(r"GroupReduce at ([^)]*)\)")
 
 
-class FlinkUnreachableError(Exception):
+class FlinkUnreachableError(ServiceUnreachableError):
     """Flink's REST API does not answer; the message says where."""
-
-
-class JobDoesNotEndError(Exception):
-    """A job was cancelled and has not ended."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,11 @@ class FlinkJob:
     name: str
     state: str
     vertices: tuple[Vertex, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, in whatever way."""
+        return self.state in _ENDED
 
 
 def _steps_of(name: str) -> str:
@@ -136,7 +139,9 @@ class FlinkRest:
         """
         self._request("PATCH", f"/jobs/{job_id}")
         deadline = time.monotonic() + seconds
-        while self.details(job_id).state not in ENDED:
+        while not self.details(job_id).ended:
             if time.monotonic() > deadline:
-                raise JobDoesNotEndError(f"Flink's job {job_id} at {self.url} was cancelled and does not end")
+                raise JobDoesNotEndError(
+                    f"Flink's job {job_id} at {self.url} does not end when cancelled; `corpusmill flink down` ends it"
+                )
             time.sleep(0.2)

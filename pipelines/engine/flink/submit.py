@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pickle import PicklingError
 from typing import Any
@@ -18,9 +19,10 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipelines.engine.failures import failure_of
 from pipelines.engine.flink.description import ClusterDescription, listens, read_cluster
-from pipelines.engine.flink.job_record import RECORD_NAME, write_record
-from pipelines.engine.flink.rest import ENDED, FlinkJob, FlinkRest, FlinkUnreachableError
-from pipelines.engine.flink.watch import watched
+from pipelines.engine.flink.rest import FlinkJob, FlinkRest, FlinkUnreachableError
+from pipelines.engine.job_record import RECORD_NAME, write_record
+from pipelines.engine.job_watch import watched
+from pipelines.engine.remote_job import JobRecord
 from pipelines.engine.settings import Engine
 from schemas.configs.flink import WORKER_KEPT_SECONDS
 from schemas.errors import ConfigError, InputError, StageError
@@ -142,7 +144,7 @@ class _Follower:
 
     def ended(self) -> bool:
         """Whether Flink has said that the job ended."""
-        return self.seen is not None and self.seen.state in ENDED
+        return self.seen is not None and self.seen.ended
 
     @property
     def silent(self) -> bool:
@@ -197,9 +199,11 @@ def run_on_flink(build: Callable[[beam.Pipeline], Any], engine: Engine, name: st
     job = f"corpusmill-{name}-{uuid.uuid4().hex[:12]}"
     pipeline = beam.Pipeline(runner=PortableRunner(), options=flink_options(cluster, engine.workers, job))
     build(pipeline)
-    write_record(folder, job, cluster.rest)
+    record = JobRecord(engine="flink", job=job, where={"rest": cluster.rest}) if cluster.rest else None
+    if record:
+        write_record(folder, record)
     submission, follower = _Submission(pipeline), _Follower(rest, job, engine.on_progress)
-    with watched(cluster.rest, job) as let_go:
+    with watched(record) if record else nullcontext(lambda: None) as let_go:
         try:
             _follow(submission, follower)
         except StageError:

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from pipelines.engine.flink.description import listens
-from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError
+from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from pipelines.engine.lifeline import owned_by, watch_owner
 
 __all__ = ["MEMORY_VARIABLE", "READY_VARIABLE", "main"]
@@ -52,7 +52,7 @@ class _Job:
         except FlinkUnreachableError:
             return False
         self._seen = self._seen or job is not None
-        return job.state in ENDED if job is not None else self._seen
+        return job.ended if job is not None else self._seen
 
 
 def _exit_unwanted(control: str, job: _Job) -> None:

@@ -14,10 +14,11 @@ import pytest
 from pipelines.dedup.stage import run
 from pipelines.engine.flink import rest as rest_module
 from pipelines.engine.flink.description import ClusterDescription, cluster_folder, description_file, read_cluster
-from pipelines.engine.flink.job_record import RECORD_NAME, cancel_left_over, write_record
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from pipelines.engine.flink.submit import flink_options
-from pipelines.engine.flink.watch import cancel_by_name
+from pipelines.engine.job_record import RECORD_NAME, cancel_left_over, write_record
+from pipelines.engine.job_watch import cancel_by_name
+from pipelines.engine.remote_job import JobRecord
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from schemas.configs.dedup import DedupConfig
@@ -86,18 +87,18 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
     with pytest.raises(FlinkUnreachableError, match=r"Flink's JobManager at http://127.0.0.1:9 does not answer"):
         FlinkRest(NOWHERE).slots()
     started = time.monotonic()
-    assert not cancel_by_name(FlinkRest(NOWHERE), "x", seconds=1)
+    record = JobRecord(engine="flink", job="corpusmill-clean-x", where={"rest": NOWHERE})
+    assert not cancel_by_name(record, seconds=1)
     assert time.monotonic() - started < 5
     folder = Folder(str(tmp_path))
-    write_record(folder.child("0123"), "corpusmill-clean-x", NOWHERE)
-    write_record(folder.child("4567"), "corpusmill-clean-y", None)
-    cancel_left_over(folder)  # neither a dead cluster nor an embedded one keeps a unit from being done
-    assert len(list(tmp_path.rglob(RECORD_NAME))) == 2
+    write_record(folder.child("0123"), record)
+    cancel_left_over(folder)  # a dead cluster does not keep a unit from being done
+    assert len(list(tmp_path.rglob(RECORD_NAME))) == 1
 
 
-@pytest.mark.parametrize("module", ["worker_boot", "worker_pool", "watch"])
+@pytest.mark.parametrize("module", ["flink.worker_boot", "flink.worker_pool", "job_watch"])
 def test_what_a_cluster_runs_can_be_imported_alone(module: str) -> None:
-    command = [sys.executable, "-c", f"import pipelines.engine.flink.{module}"]
+    command = [sys.executable, "-c", f"import pipelines.engine.{module}"]
     assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
 
 

@@ -1,7 +1,7 @@
-"""Cancels a Flink job when the run that submitted it is killed.
+"""Cancels a remote job when the run that submitted it is killed.
 
-Started by the run as `python -m pipelines.engine.flink.watch REST JOB`, in a session of its own. The run holds the
-other end of the pipe that is our standard input: it writes a line there when the job has ended. Where the pipe closes
+Started by the run as `python -m pipelines.engine.job_watch RECORD`, in a session of its own. The run holds the other
+end of the pipe that is our standard input: it writes a line there when the job has ended. Where the pipe closes
 without one, the run is gone, by SIGKILL too, and the job goes with it.
 """
 
@@ -13,36 +13,34 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from pipelines.engine.flink.rest import ENDED, FlinkRest, FlinkUnreachableError, JobDoesNotEndError
+from pipelines.engine.remote_job import JobDoesNotEndError, JobRecord, ServiceUnreachableError, service_of
 
 __all__ = ["cancel_by_name", "main", "watched"]
 
-# A job that was submitted in the last moment before the kill shows up in Flink only after its graph is translated.
+# A job that was submitted in the last moment before the kill shows up only after its graph is translated.
 _APPEARS_SECONDS = 20.0
 _WAIT_SECONDS = 10.0
 
 
-def cancel_by_name(rest: FlinkRest, name: str, seconds: float) -> bool:
-    """Cancel the job of this name, waiting so long for Flink to know it and to answer; gives whether it has ended."""
+def cancel_by_name(record: JobRecord, seconds: float) -> bool:
+    """Cancel a job, waiting so long for its service to know it and to answer; gives whether it has ended."""
+    service = service_of(record)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with suppress(FlinkUnreachableError, JobDoesNotEndError):
-            job = rest.job(name)
+        with suppress(ServiceUnreachableError, JobDoesNotEndError):
+            job = service.job(record.job)
             if job is not None:
-                if job.state not in ENDED:
-                    rest.cancel(job.id)
+                if not job.ended:
+                    service.cancel(job.id)
                 return True
         time.sleep(0.5)
     return False
 
 
 @contextmanager
-def watched(rest: str | None, job: str) -> Iterator[Callable[[], None]]:
+def watched(record: JobRecord) -> Iterator[Callable[[], None]]:
     """Have a job cancelled if the body raises or this process is killed before the given function was called."""
-    if rest is None:
-        yield lambda: None
-        return
-    command, quiet = [sys.executable, "-m", __name__, rest, job], subprocess.DEVNULL
+    command, quiet = [sys.executable, "-m", __name__, record.model_dump_json()], subprocess.DEVNULL
     watcher = subprocess.Popen(  # noqa: S603
         command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True, bufsize=0
     )
@@ -64,7 +62,7 @@ def watched(rest: str | None, job: str) -> Iterator[Callable[[], None]]:
 def main() -> None:
     """Wait for the word, or for the end of the pipe."""
     if not sys.stdin.readline():
-        cancel_by_name(FlinkRest(sys.argv[1]), sys.argv[2], _APPEARS_SECONDS)
+        cancel_by_name(JobRecord.model_validate_json(sys.argv[1]), _APPEARS_SECONDS)
 
 
 if __name__ == "__main__":
