@@ -13,7 +13,9 @@ from pathlib import Path
 
 from schemas.errors import InputError, StageError
 
-__all__ = ["find_java", "jars"]
+__all__ = ["OUR_JAR", "find_java", "jars"]
+
+OUR_JAR = "corpusmill-flink.jar"
 
 _OLDEST_JAVA = 11
 _DOWNLOAD_SECONDS = 900.0
@@ -84,7 +86,7 @@ def jars(tell: Callable[[str], None] = lambda _text: None) -> Path:
             said = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr.strip()[-200:])
             raise StageError(f"Maven could not get Flink's jars: {said}")
         try:
-            Path(temporary, "build", "corpusmill-flink.jar").rename(Path(temporary, "jars", "corpusmill-flink.jar"))
+            Path(temporary, "build", OUR_JAR).rename(Path(temporary, "jars", OUR_JAR))
             Path(temporary, "jars").rename(folder)
         except OSError:
             if not folder.is_dir():  # else another process was first

@@ -20,7 +20,7 @@ def request_of(root: CorpusRoot, **about: Any) -> StageRequest[StageConfig]:
 
 def test_engines_are_checked() -> None:
     assert default_workers() >= 1
-    with pytest.raises(ConfigError, match=r"--runner spark: pipelines run on local or flink"):
+    with pytest.raises(ConfigError, match=r"--runner spark: pipelines run on local, flink or dataflow"):
         Engine(runner="spark")
     with pytest.raises(ConfigError, match=r"--workers 0: give 1 or more"):
         Engine(workers=0)
