@@ -106,8 +106,6 @@ class RowMaker:
         if not is_html:
             return _Page(normalize(content), charset, PageFacts())
         parsed = parse_page(content, self._config.max_html_nodes, self._config.max_html_depth)
-        if parsed is None:
-            return _Page("", charset, PageFacts())
         facts = parsed.facts()  # before extraction, which may change the tree
         return _Page(normalize(extract_text(parsed, self._config.extractor)), charset, facts)
 

@@ -37,8 +37,8 @@ class CleanConfig(StageConfig):
     languages: tuple[str, ...] | None = Field(
         None, title="Languages", description="ISO 639-1 codes kept by the rule `language`; empty for all"
     )
-    extractor: Literal["precise", "fast", "resiliparse"] = Field(
-        "precise", title="Extractor", description="how main text is found in HTML"
+    extractor: Literal["blocks", "precise", "fast", "resiliparse"] = Field(
+        "blocks", title="Extractor", description="how main text is found in HTML"
     )
     max_item_bytes: int = Field(
         20 * _MEBIBYTE, gt=0, le=1024 * _MEBIBYTE, title="Largest item", description="bytes after decoding"

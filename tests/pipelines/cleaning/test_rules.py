@@ -97,7 +97,7 @@ def test_c4_lines() -> None:
         ("preset=nothing", r"clean\.the settings together: unknown preset 'nothing'; there are: fineweb, gopher"),
         ('rules=["wordy"]', "unknown rule 'wordy'; there are: language,"),
         ("thresholds.wordy=1", "unknown rule 'wordy'"),
-        ("extractor=slow", "clean.extractor: Input should be 'precise', 'fast' or 'resiliparse', got 'slow'"),
+        ("extractor=slow", "clean.extractor: Input should be 'blocks', 'precise', 'fast' or 'resiliparse', got 'slow'"),
         ("presett=1", r"clean\.presett: unknown key; did you mean 'preset'\?"),
         ("max_item_bytes=0", r"clean\.max_item_bytes: Input should be greater than 0, got 0"),
     ],
