@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["register", "show_units", "total_counts"]
 
 # The names are repeated here so that `--help` imports no stage; a test compares them with the registry.
-_SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix or heldout."
+_SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix, heldout or quality."
 _HELP = (
     f"{_SHORT}\n\n"
     "A unit of work (the stage on one partition) that is done already, with the same settings and inputs, is skipped. "
