@@ -79,11 +79,9 @@ def test_the_rule_is_added_where_a_classifier_is_given() -> None:
     given = CleanConfig(preset="gopher", classifier="model.arrow")
     assert given.active_rules() == (*plain.active_rules(), "quality-draw")
     assert CleanConfig(rules=(), classifier="model.arrow").active_rules() == ()
-    with pytest.raises(
-        ConfigError, match=r"rule 'quality-draw' wants a classifier; give --set classifier=ROOT/classif"
-    ):
+    with pytest.raises(ConfigError, match=r"rule 'quality-draw' wants a classifier; give --set classifier="):
         load_config(CleanConfig, None, ['rules=["quality-draw"]'])
-    with pytest.raises(ConfigError, match="clean.classifier_fingerprint: String should match pattern"):
+    with pytest.raises(ConfigError, match=r"clean\.classifier_fingerprint: String should match pattern"):
         load_config(CleanConfig, None, ["classifier_fingerprint=abc"])
 
 

@@ -87,7 +87,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     ):
         read_classifier(str(path))
     path.write_bytes(rewritten(classifier="{}"))
-    with pytest.raises(InputError, match="is no classifier; give the model.arrow that"):
+    with pytest.raises(InputError, match=r"is no classifier; give the model\.arrow that"):
         read_classifier(str(path))
     path.write_bytes(rewritten(classifier=json.dumps({"version": 2})))
     with pytest.raises(InputError, match="is a classifier of version 2, this program reads 1; train it again with"):

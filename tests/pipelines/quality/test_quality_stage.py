@@ -154,9 +154,7 @@ def test_what_cannot_be_trained_on_is_said(corpus_writer: Any) -> None:
         TooLittleTextError, match="no trusted passage is left to learn from: the documents of positives"
     ):
         trained(root, positives=("books",))
-    with pytest.raises(
-        TooLittleTextError, match="passage is held out: the documents of (positives|negatives) are too few"
-    ):
+    with pytest.raises(TooLittleTextError, match=r"passage is held out: the documents of (positives|negatives)"):
         trained(root, held_out=1e-9)
     with pytest.raises(InputError, match="quality reads the sources in positives and negatives; leave out --source"):
         stage.run(StageRequest(root=root, config=request(root).config, engine=Engine(), source="wiki"))

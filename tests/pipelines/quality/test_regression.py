@@ -68,5 +68,5 @@ def test_threads_change_no_bit() -> None:
 
 def test_a_fit_without_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regression, "_MOST_STEPS", 2)
-    with pytest.raises(StageError, match="has no minimum after 2 steps at regularization 0.0001; raise it"):
+    with pytest.raises(StageError, match=r"has no minimum after 2 steps at regularization 0\.0001; raise it"):
         fit_logistic(*data(), 1e-4)
