@@ -151,7 +151,8 @@ class RowMaker:
             **self._about(item, page),
             "language": language,
             "language_score": score,
-            "scores": sorted(verdict.scores.items()),
+            # Of dropped rows nothing else says how long their text was.
+            "scores": sorted({**verdict.scores, "characters": float(len(verdict.text))}.items()),
         }
         if verdict.failed:
             return "dropped", {**row, "rules": list(verdict.failed), "unevaluated": list(verdict.unevaluated)}

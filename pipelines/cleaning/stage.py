@@ -23,7 +23,7 @@ from schemas.storage import Folder
 
 __all__ = ["STAGE_VERSION", "check_conservation", "clean_unit", "pending", "row_counts", "run"]
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 def clean_unit(request: StageRequest[CleanConfig], files: Sequence[InputFile]) -> Unit:
