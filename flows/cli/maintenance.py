@@ -129,7 +129,7 @@ _TEXTS = {
     "report": (
         "Write the report: one static HTML page on a corpus and its model.",
         "It shows the funnel, duplicates, tokens, losses, scores, samples, and time and memory of each step. With "
-        "--funnel it is about documents alone: what each rule removed and measured, and pages to read that it kept and dropped.",
+        "--funnel it is about documents alone: what each rule removed and measured, and pages it kept and dropped.",
         "corpusmill report corpus --run corpus/runs/first",
     ),
 }

@@ -64,12 +64,12 @@ class RuleFacts:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """One source; `rules` is empty where only sums are told."""
+    """One source; `rules` is None where only sums are told."""
 
     name: str
     losses: Losses
     partitions: dict[PartitionKey, Losses]
-    rules: tuple[RuleFacts, ...]
+    rules: tuple[RuleFacts, ...] | None
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def read_funnel_facts(url: str, most_sources: int) -> FunnelFacts:
     sums = {source: add_losses(list(parts.values())) for source, parts in of_source.items()}
     largest = sorted(sums, key=lambda source: (-sums[source].items, source))[:most_sources]
     sources = tuple(
-        SourceFacts(source, sums[source], parts, _SourceReader(root, list(parts)).read() if source in largest else ())
+        SourceFacts(source, sums[source], parts, _SourceReader(root, list(parts)).read() if source in largest else None)
         for source, parts in of_source.items()
     )
     return FunnelFacts(url, tokenizer, sources)

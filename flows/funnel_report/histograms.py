@@ -51,7 +51,7 @@ def bin_edges(values: Range, thresholds: Iterable[tuple[float, Side]]) -> NDArra
     """Edges of bins over the values and the thresholds, each threshold being one; all values lie in a bin."""
     parts = sorted({_edge_of(threshold, side) for threshold, side in thresholds})
     low, high = min([values.low, *parts]), max([values.high, *parts])
-    if values.whole and high - low < _BINS:
+    if values.whole and high - low < _BINS and abs(high) < 2.0**52:
         return np.unique(np.concatenate([np.arange(np.floor(low), np.floor(high) + 2.0), np.ceil(parts)]))
     top = float(np.nextafter(np.float32(high), np.float32(np.inf)))
     if is_logarithmic(np.array([low, top])):
