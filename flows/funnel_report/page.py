@@ -71,6 +71,8 @@ def plot_histogram(histogram: Histogram, thresholds: tuple[tuple[float, str], ..
         f'<text x="0" y="{_HEIGHT - 3:g}">{low}</text>'
         f'<text x="{_WIDTH:g}" y="{_HEIGHT - 3:g}" text-anchor="end">{high}</text>'
     )
+    if is_logarithmic(histogram.edges):
+        ticks += f'<text x="{_WIDTH / 2:g}" y="{_HEIGHT - 3:g}" text-anchor="middle">logarithmic</text>'
     # Only numbers were put into it.
     return Markup(  # noqa: S704
         f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="Distribution of {histogram.total} values">'

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from flows.funnel_report.facts import FunnelFacts, read_funnel_facts
 from pipelines.cleaning.rows import RowMaker, settle_repeats
 from pipelines.cleaning.stage import check_conservation, clean_unit, row_counts
 from pipelines.engine.settings import Engine
@@ -144,6 +145,12 @@ def cleaned(tmp_path_factory: pytest.TempPathFactory) -> CorpusRoot:
     clean_here(root, PartitionKey("web", "two"), rows, thresholds={"words-at-least": 100})
     clean_here(root, PartitionKey("raw", "all"), rows, rules=[])
     return root
+
+
+@pytest.fixture(scope="package")
+def facts(cleaned: CorpusRoot) -> FunnelFacts:
+    """Of `cleaned`."""
+    return read_funnel_facts(cleaned.url, 8)
 
 
 @pytest.fixture

@@ -21,12 +21,6 @@ Clean = Callable[..., CorpusRoot]
 
 
 @pytest.fixture(scope="module")
-def facts(cleaned: CorpusRoot) -> FunnelFacts:
-    """Of `cleaned`."""
-    return read_funnel_facts(cleaned.url, 8)
-
-
-@pytest.fixture(scope="module")
 def sources(facts: FunnelFacts) -> dict[str, SourceFacts]:
     """Of `cleaned`, by name."""
     return {source.name: source for source in facts.sources}
