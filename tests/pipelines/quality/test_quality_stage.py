@@ -21,6 +21,7 @@ from schemas.errors import ConfigError, InputError, TooLittleTextError
 from schemas.identity import content_hash, document_id
 from schemas.split import split_of
 
+GOLDEN = [0.996692, 0.063700, 0.953685]
 SMALL: dict[str, Any] = {
     "positives": ("wiki", "books"),
     "negatives": ("crawl",),
@@ -87,6 +88,17 @@ def test_content_alone_makes_the_model(tmp_path: Path, corpus_writer: Any) -> No
         trained(writer.root, workers, passages=50, **sources)
         models.add((tmp_path / name / "classifiers/quality/model.arrow").read_bytes())
     assert len(models) == 1
+
+
+def test_scores_are_those_of_this_version(corpus_writer: Any) -> None:
+    """Where this goes red and is meant to, count up STAGE_VERSION."""
+    commit(corpus_writer, toy())
+    root = corpus_writer.root
+    trained(root)
+    classifier = read_classifier(f"{root.url}/classifiers/quality/model.arrow")
+    texts = ("the history of the letter", "click here", "nothing of all this is known")
+    # The fit ends where the gradient is flat to 1e-7; the last digits may differ on another processor.
+    assert {stage.STAGE_VERSION: [classifier.score(text) for text in texts]} == {1: pytest.approx(GOLDEN, abs=2e-4)}
 
 
 def test_seed_and_settings_make_other_models(corpus_writer: Any) -> None:
