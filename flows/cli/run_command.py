@@ -54,9 +54,11 @@ def show_units(stage: str, outcomes: list[dict[str, Any]]) -> None:
         for outcome in outcomes
     ]
     print_table(stage, ["unit", "status", "rows", "seconds"], rows)
-    counts = total_counts(outcomes)
-    if counts:
-        print_table("", ["counted", "number"], [[name, f"{number:,}"] for name, number in counts.items() if number])
+    counted = [[name, f"{number:,}"] for name, number in total_counts(outcomes).items() if number]
+    notes = [(name, value) for outcome in outcomes for name, value in outcome.get("notes", {}).items()]
+    counted += [[name, f"{value:g}"] for name, value in notes if isinstance(value, float)]
+    if counted:
+        print_table("", ["counted", "number"], counted)
 
 
 def _perform(name: str, request: StageRequest[Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from flows.report.numbers import as_compact, as_count
 from flows.report.page import page_environment, put_page
 from schemas.storage import join_url
 
-__all__ = ["render_funnel", "write_funnel_report"]
+__all__ = ["plot_histogram", "render_funnel", "write_funnel_report"]
 
 _NAME = "funnel.html"
 # A source in detail takes about 300 kB, one partition 5 kB: with these the page stays below 5 MB.

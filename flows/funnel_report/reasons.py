@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from flows.funnel_report.row_groups import RowGroup, walk_rows
+from flows.funnel_report.row_groups import RowGroup, text_lengths, walk_rows
 from schemas.catalog import manifest_of, read_table
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError
@@ -104,12 +104,10 @@ def _lengths(group: RowGroup) -> np.ndarray:
 
 
 def _document_lengths(root: CorpusRoot, key: PartitionKey) -> Iterable[tuple[RowGroup, np.ndarray]]:
-    texts = None
     for group in walk_rows(root, "documents", key):
         lengths = _lengths(group)
         if (lengths < 0).any():  # cleaned before lengths were stored
-            texts = texts or {one.place: one for one in walk_rows(root, "documents", key, ["text"])}
-            lengths = pc.utf8_length(texts[group.place].rows.column("text")).to_numpy()
+            lengths = text_lengths(root, group.place)
         yield group, lengths
 
 

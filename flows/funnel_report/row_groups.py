@@ -19,7 +19,10 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError
 from schemas.identity import HASH_BYTES, length_prefixed
 
-__all__ = ["Place", "RowGroup", "rows_at", "walk_rows"]
+__all__ = ["Place", "RowGroup", "rows_at", "text_lengths", "walk_rows"]
+
+# Rows with their text that are in memory at a time.
+_FEW_ROWS = 64
 
 _COLUMNS = {
     "documents": ["document_id", "content_hash", "url", "scores"],
@@ -120,21 +123,39 @@ def walk_rows(root: CorpusRoot, table: str, key: PartitionKey, columns: list[str
             raise _cannot_read(f"{folder.url}/{file.name}", error) from error
 
 
+def _batches(root: CorpusRoot, group: Place, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group, few at a time: texts may be long."""
+    folder = root.partition_folder(group.table, group.key)
+    try:
+        with folder.open_read(group.file) as stream:
+            parquet = pq.ParquetFile(stream)
+            yield from parquet.iter_batches(_FEW_ROWS, row_groups=[group.group], columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise _cannot_read(f"{folder.url}/{group.file}", error) from error
+
+
+def text_lengths(root: CorpusRoot, group: Place) -> NDArray[np.int64]:
+    """Characters of each text of a row group of `documents/`.
+
+    Raises:
+        ContractError: its file is missing or damaged.
+    """
+    lengths = [pc.utf8_length(batch.column("text")).to_numpy() for batch in _batches(root, group, ["text"])]
+    return np.concatenate([np.empty(0, np.int64), *lengths])
+
+
 def rows_at(root: CorpusRoot, places: set[Place]) -> dict[Place, dict[str, Any]]:
-    """Whole rows, one row group in memory at a time.
+    """Whole rows.
 
     Raises:
         ContractError: a file is missing or damaged.
     """
     found = {}
-    groups = {place._replace(row=0) for place in places}
-    for group in sorted(groups):
-        folder = root.partition_folder(group.table, group.key)
-        try:
-            with folder.open_read(group.file) as stream:
-                rows = pq.ParquetFile(stream).read_row_group(group.group)
-        except (OSError, pa.ArrowException) as error:
-            raise _cannot_read(f"{folder.url}/{group.file}", error) from error
-        for place in sorted(place for place in places if place._replace(row=0) == group):
-            (found[place],) = rows.slice(place.row, 1).to_pylist()
+    for group in sorted({place._replace(row=0) for place in places}):
+        wanted = {place.row for place in places if place._replace(row=0) == group}
+        first = 0
+        for batch in _batches(root, group):
+            for row in sorted(wanted & set(range(first, first + batch.num_rows))):
+                (found[group._replace(row=row)],) = batch.slice(row - first, 1).to_pylist()
+            first += batch.num_rows
     return found

@@ -115,7 +115,7 @@ def run(request: StageRequest[CleanConfig]) -> StageResult:
     """
     request = replace(request, config=with_pinned_classifier(request.config))
     files = list_inputs(request.inputs)
-    request.engine.require_reachable(file.url for file in files)
+    request.engine.require_reachable([*(file.url for file in files), *filter(None, [request.config.classifier])])
     unit = clean_unit(request, files)
     outcome = run_unit(unit, request.engine, lambda folder: _clean(unit, request.config, files, request.engine, folder))
     return StageResult(stage="clean", outcomes=(outcome,))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines.quality.classifier import Classifier, read_classifier
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import QUALITY_DRAW
@@ -22,13 +24,16 @@ def named_classifier(config: CleanConfig) -> Classifier | None:
 
 
 def with_pinned_classifier(config: CleanConfig) -> CleanConfig:
-    """The same settings with the fingerprint of their classifier, so that another one makes another unit of work.
+    """The same settings with the whole path and the fingerprint of their classifier.
+
+    So workers find it wherever they run, and another classifier makes another unit of work.
 
     Raises:
         InputError: as `named_classifier`.
         ContractError: as `named_classifier`.
     """
     classifier = named_classifier(config)
-    return (
-        config if classifier is None else config.model_copy(update={"classifier_fingerprint": classifier.fingerprint})
-    )
+    if classifier is None or config.classifier is None:
+        return config
+    url = config.classifier if "://" in config.classifier else str(Path(config.classifier).absolute())
+    return config.model_copy(update={"classifier": url, "classifier_fingerprint": classifier.fingerprint})

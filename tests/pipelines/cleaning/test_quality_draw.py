@@ -135,6 +135,16 @@ def test_the_stage_pins_the_classifier(tmp_path: Path, corpus_root: CorpusRoot) 
         replay(corpus_root, Engine())
 
 
+def test_a_path_is_made_whole_and_a_url_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = stored(tmp_path, mixed())
+    monkeypatch.chdir(tmp_path)
+    wanted = config(classifier=url, classifier_fingerprint=mixed().fingerprint)
+    assert with_pinned_classifier(config(classifier="model.arrow")) == wanted
+    assert with_pinned_classifier(config(classifier=f"file://{url}")).classifier == f"file://{url}"
+    unused = config(rules=["pii"])
+    assert with_pinned_classifier(unused) is unused
+
+
 def test_a_missing_classifier_ends_it_at_once(tmp_path: Path, corpus_root: CorpusRoot) -> None:
     given = tmp_path / "rows.jsonl"
     given.write_text('{"text": "x"}')
