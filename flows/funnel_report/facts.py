@@ -18,8 +18,9 @@ from flows.funnel_report.samples import Sampled, Sampler
 from schemas.catalog import require_manifest, units
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import RULES
-from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.corpus_root import MANIFEST_NAME, CorpusRoot, PartitionKey
 from schemas.errors import InputError
+from schemas.manifest import Manifest, read_manifest
 
 __all__ = ["FunnelFacts", "RuleFacts", "Sample", "SourceFacts", "read_funnel_facts"]
 
@@ -74,11 +75,19 @@ class SourceFacts:
 
 @dataclass(frozen=True)
 class FunnelFacts:
-    """The sources in partition order; `tokenizer` is the one that tokens are counted in."""
+    """The sources in partition order.
+
+    Attributes:
+        root: URL of the corpus.
+        tokenizer: the one that tokens are counted in.
+        sources: in partition order.
+        classifiers: manifests of the quality classifiers trained on this corpus, by name.
+    """
 
     root: str
     tokenizer: str | None
     sources: tuple[SourceFacts, ...]
+    classifiers: tuple[Manifest, ...] = ()
 
 
 class _SourceReader:
@@ -191,6 +200,12 @@ def _tokenizer(root: CorpusRoot) -> str | None:
     return found[0] if found else None
 
 
+def _classifiers(root: CorpusRoot) -> tuple[Manifest, ...]:
+    folder = root.folder.child("classifiers")
+    found = (read_manifest(folder.child(name)) for name in folder.find(MANIFEST_NAME))
+    return tuple(manifest for manifest in found if manifest is not None)
+
+
 def read_funnel_facts(url: str, most_sources: int) -> FunnelFacts:
     """Read a corpus; the rules of its `most_sources` largest sources, sums alone of the others.
 
@@ -212,4 +227,4 @@ def read_funnel_facts(url: str, most_sources: int) -> FunnelFacts:
         SourceFacts(source, sums[source], parts, _SourceReader(root, list(parts)).read() if source in largest else None)
         for source, parts in of_source.items()
     )
-    return FunnelFacts(url, tokenizer, sources)
+    return FunnelFacts(url, tokenizer, sources, _classifiers(root))

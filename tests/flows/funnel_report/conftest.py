@@ -19,12 +19,17 @@ from pipelines.cleaning.stage import check_conservation, clean_unit, row_counts
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from pipelines.engine.staging import StagedTable, part_name, stage_parquet
-from pipelines.engine.unit import UnitOutput, run_unit
+from pipelines.engine.unit import Unit, UnitOutput, run_unit
+from pipelines.quality.passages import Passage
+from pipelines.quality.training import train
 from pipelines.sources.census import take_census
 from pipelines.sources.inputs import list_inputs
 from pipelines.sources.reader import read_items
 from schemas.configs.clean import CleanConfig
+from schemas.configs.quality import QualityConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.identity import content_hash
+from schemas.manifest import Manifest
 from schemas.storage import Folder
 from schemas.tables import TABLES
 
@@ -164,3 +169,23 @@ def own(cleaned: CorpusRoot, tmp_path: Path) -> CorpusRoot:
 def write_raw() -> Callable[[Path], None]:
     """Writes the raw files of one partition of `cleaned`."""
     return write_inputs
+
+
+@pytest.fixture
+def real_classifier() -> Callable[[CorpusRoot], Manifest]:
+    """Trains a classifier on passages made here, and commits it to a corpus as the stage does."""
+
+    def into(root: CorpusRoot) -> Manifest:
+        config = QualityConfig(positives=("books",), negatives=("web",), bits=10)
+        samples = {
+            source: [Passage(content_hash(f"{source}{n}"), 0, f"{words} number {n}") for n in range(60)]
+            for source, words in (("books", "the old tale of the sea"), ("web", "click here to buy the tale"))
+        }
+        trained = train(samples, config)
+        key = PartitionKey(config.name, "")
+        unit = Unit(root=root, stage="quality", version=1, key=key, table="classifiers", config=config, inputs=())
+        return run_unit(
+            unit, Engine(), lambda _: UnitOutput(tables={}, counts=trained.counts, notes=trained.notes)
+        ).manifest
+
+    return into

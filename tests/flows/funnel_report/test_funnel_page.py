@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -162,6 +163,15 @@ def test_copies_and_tokens_are_counted(tokenized: CorpusRoot) -> None:
     assert '<td class="n">225</td>' in page
     assert "Not deduplicated yet" not in page
     assert "its raw file cannot be read any more" in page or "of another version" in page
+
+
+def test_classifiers_are_described(tokenized: CorpusRoot, real_classifier: Callable[[CorpusRoot], Manifest]) -> None:
+    manifest = real_classifier(tokenized)
+    page = page_of(tokenized)
+    assert "Classifier quality</h2>" in page
+    assert f"<strong>{manifest.notes['held_out_auc']:.4f}</strong>" in page
+    assert len(re.findall("<tr><td>0[.][0-9]–", page)) == 10
+    Reader(page)
 
 
 def test_documents_of_before_lengths_were_stored_are_measured(corpus_root: CorpusRoot) -> None:
