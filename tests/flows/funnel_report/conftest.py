@@ -184,8 +184,7 @@ def real_classifier() -> Callable[[CorpusRoot], Manifest]:
         trained = train(samples, config)
         key = PartitionKey(config.name, "")
         unit = Unit(root=root, stage="quality", version=1, key=key, table="classifiers", config=config, inputs=())
-        return run_unit(
-            unit, Engine(), lambda _: UnitOutput(tables={}, counts=trained.counts, notes=trained.notes)
-        ).manifest
+        output = UnitOutput(tables={}, counts=trained.counts, notes=trained.notes)
+        return run_unit(unit, Engine(), lambda _: output).manifest
 
     return into

@@ -182,6 +182,7 @@ def test_documents_of_before_lengths_were_stored_are_measured(corpus_root: Corpu
     assert "measured of" not in page_of(corpus_root)
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows_make_a_small_page(corpus_root: CorpusRoot) -> None:
     config = CleanConfig()
     rules = config.active_rules()
