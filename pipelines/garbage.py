@@ -20,7 +20,7 @@ from schemas.tables import TABLES
 __all__ = ["collect", "garbage"]
 
 # Folders of units that have a name and no partition.
-_OF_NAMES = frozenset({"heldout", "tokenizers"})
+_OF_NAMES = frozenset({"classifiers", "heldout", "tokenizers"})
 
 
 def _in_work_folders(root: CorpusRoot, leases: Leases) -> Iterator[str]:

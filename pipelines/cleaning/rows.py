@@ -15,6 +15,7 @@ from pipelines.cleaning.normalization import normalize, normalize_line
 from pipelines.cleaning.rules import evaluate
 from pipelines.cleaning.sentences import sentence_ends
 from pipelines.cleaning.url_key import url_key
+from pipelines.quality.pinned import named_classifier
 from pipelines.sources.formats import HEAD_BYTES, looks_like_html, looks_like_text
 from pipelines.sources.items import Address, DeadItem, Item, ItemError
 from schemas.configs.clean import CleanConfig
@@ -80,6 +81,7 @@ class RowMaker:
         self._key = key
         self._config = config
         self._identifier = Identifier()
+        self._classifier = named_classifier(config)
 
     def row(self, item: Item | DeadItem) -> Row:
         """The table that the item goes to, and its row there."""
@@ -135,7 +137,7 @@ class RowMaker:
             return "dropped", self._dropped(item, "no-text", page)
         stated = stated_language(item.language)
         language, score = (stated, None) if stated else self._identifier.identify(page.text)
-        verdict = evaluate(page.text, language, score, self._config)
+        verdict = evaluate(page.text, language, score, self._config, self._classifier)
         if not verdict.text:
             left = [rule for rule in self._config.active_rules() if rule not in verdict.scores]
             scores = {"scores": sorted(verdict.scores.items()), "unevaluated": left}
@@ -147,7 +149,8 @@ class RowMaker:
             **self._about(item, page),
             "language": language,
             "language_score": score,
-            "scores": sorted(verdict.scores.items()),
+            # Of dropped rows nothing else says how long their text was.
+            "scores": sorted({**verdict.scores, "characters": float(len(verdict.text))}.items()),
         }
         if verdict.failed:
             return "dropped", {**row, "rules": list(verdict.failed), "unevaluated": list(verdict.unevaluated)}

@@ -15,8 +15,11 @@ import numpy as np
 
 from pipelines.cleaning.measures import TextMeasures, share
 from pipelines.cleaning.personal_data import replace_personal_data
+from pipelines.quality.classifier import Classifier
+from pipelines.quality.draw import pareto_draw
 from schemas.configs.clean import CleanConfig
-from schemas.configs.clean_presets import RULES
+from schemas.configs.clean_presets import QUALITY_DRAW, RULES
+from schemas.identity import content_hash
 
 __all__ = ["EDITS", "MEASURES", "Verdict", "evaluate"]
 
@@ -119,8 +122,14 @@ def _passes(rule: str, value: float, threshold: float) -> bool:
     return value >= threshold if RULES[rule].side == "at_least" else value <= threshold
 
 
-def evaluate(text: str, language: str | None, language_score: float | None, config: CleanConfig) -> Verdict:
-    """Apply the active rules of `config` to a document.
+def evaluate(
+    text: str,
+    language: str | None,
+    language_score: float | None,
+    config: CleanConfig,
+    classifier: Classifier | None = None,
+) -> Verdict:
+    """Apply the active rules of `config` to a document; `classifier` is the one that it names.
 
     Values are rounded to float32 before they are compared, as they are stored, so that filtering by the stored scores
     gives the same documents.
@@ -143,6 +152,9 @@ def evaluate(text: str, language: str | None, language_score: float | None, conf
             # A language that the record states has no score of ours and counts as certain.
             sure = 1.0 if language_score is None else language_score
             value = sure if not wanted or language in wanted else 0.0
+        elif rule == QUALITY_DRAW and classifier is not None:
+            scores["quality"] = classifier.score(text)
+            value = scores["quality"] + pareto_draw(content_hash(text), config.seed, config.pareto_alpha)
         else:
             value = MEASURES[rule](measures)
         scores[rule] = float(np.float32(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from pipelines.engine.spill import bucket_count
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.staging import StagedTable
 from pipelines.engine.unit import Unit, UnitOutput, run_unit
+from pipelines.quality.pinned import with_pinned_classifier
 from pipelines.sources.census import FileCensus, take_census
 from pipelines.sources.inputs import InputFile, list_inputs
 from schemas.configs.clean import CleanConfig
@@ -111,8 +113,9 @@ def run(request: StageRequest[CleanConfig]) -> StageResult:
         InputError: an input is missing, or source or partition are not named.
         StageError: rows do not add up to the items counted, or a worker failed.
     """
+    request = replace(request, config=with_pinned_classifier(request.config))
     files = list_inputs(request.inputs)
-    request.engine.require_reachable(file.url for file in files)
+    request.engine.require_reachable([*(file.url for file in files), *filter(None, [request.config.classifier])])
     unit = clean_unit(request, files)
     outcome = run_unit(unit, request.engine, lambda folder: _clean(unit, request.config, files, request.engine, folder))
     return StageResult(stage="clean", outcomes=(outcome,))
@@ -124,4 +127,5 @@ def pending(request: StageRequest[CleanConfig]) -> int:
     Raises:
         InputError: an input is missing, or source or partition are not named.
     """
+    request = replace(request, config=with_pinned_classifier(request.config))
     return int(clean_unit(request, list_inputs(request.inputs)).done() is None)

@@ -25,6 +25,7 @@ STAGES = frozenset(
         "tokenize",
         "mix",
         "heldout",
+        "quality",
         "train",
         "evaluate",
         "generate",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from schemas.configs.base import StageConfig
-from schemas.configs.clean_presets import PRESETS, RULES
+from schemas.configs.clean_presets import PRESETS, QUALITY_DRAW, RULES
 
 __all__ = ["CleanConfig"]
 
@@ -40,6 +40,21 @@ class CleanConfig(StageConfig):
     extractor: Literal["blocks", "precise", "fast", "resiliparse"] = Field(
         "blocks", title="Extractor", description="how main text is found in HTML"
     )
+    classifier: str | None = Field(
+        None,
+        title="Classifier",
+        description=f"model.arrow of the stage quality; adds the rule {QUALITY_DRAW} to the preset's",
+    )
+    classifier_fingerprint: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        title="Fingerprint of the classifier",
+        description="filled in from its file; where it is given, a file with another one is refused",
+    )
+    pareto_alpha: float = Field(
+        9.0, gt=0, le=1000, title="Pareto's alpha", description=f"shape of the draw of {QUALITY_DRAW}; GPT-3's is 9"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, title="Seed", description=f"enters the draw of {QUALITY_DRAW}")
     max_item_bytes: int = Field(
         20 * _MEBIBYTE, gt=0, le=1024 * _MEBIBYTE, title="Largest item", description="bytes after decoding"
     )
@@ -51,11 +66,19 @@ class CleanConfig(StageConfig):
     def _names_exist(self) -> CleanConfig:
         _refuse_unknown("preset", {self.preset}, dict(PRESETS))
         _refuse_unknown("rule", {*(self.rules or ()), *self.thresholds}, dict(RULES))
+        if QUALITY_DRAW in self.active_rules() and self.classifier is None:
+            raise ValueError(
+                f"rule {QUALITY_DRAW!r} wants a classifier; give --set classifier=ROOT/classifiers/NAME/"
+                "model.arrow, which `corpusmill run quality` writes"
+            )
         return self
 
     def active_rules(self) -> tuple[str, ...]:
         """The rules to apply, in order."""
-        return PRESETS[self.preset].rules if self.rules is None else self.rules
+        if self.rules is not None:
+            return self.rules
+        listed = PRESETS[self.preset].rules
+        return listed if self.classifier is None or QUALITY_DRAW in listed else (*listed, QUALITY_DRAW)
 
     def threshold(self, rule: str) -> float:
         """The threshold of a rule: the config's, else the preset's, else the rule's own."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["PRESETS", "RULES", "Preset", "RuleSpec"]
+__all__ = ["PRESETS", "QUALITY_DRAW", "RULES", "Preset", "RuleSpec"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class RuleSpec:
     threshold: float = 0.0
     costly: bool = False
 
+
+# Stands at the end of a preset's rules where a classifier is given.
+QUALITY_DRAW = "quality-draw"
 
 RULES: dict[str, RuleSpec] = {
     "language": RuleSpec("at_least", 0.65),
@@ -67,6 +70,8 @@ RULES: dict[str, RuleSpec] = {
     "short-lines": RuleSpec("at_most", 0.67),
     "repeated-line-characters": RuleSpec("at_most", 0.01),
     "newlines-per-word": RuleSpec("at_most", 0.3),
+    # GPT-3 (Brown et al. 2020, appendix A): classifier score plus Pareto draw.
+    QUALITY_DRAW: RuleSpec("at_least", 1),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from pipelines.cleaning.rules import EDITS, MEASURES, evaluate
 from schemas.configs.base import load_config
 from schemas.configs.clean import CleanConfig
-from schemas.configs.clean_presets import PRESETS, RULES
+from schemas.configs.clean_presets import PRESETS, QUALITY_DRAW, RULES
 from schemas.errors import ConfigError
 
 GOOD = " ".join(
@@ -26,7 +26,7 @@ def _config(**values: object) -> CleanConfig:
 def test_every_rule_is_measured_or_edits() -> None:
     edits = {name for name, spec in RULES.items() if spec.side == "edits"}
     assert set(EDITS) == edits
-    assert set(MEASURES) | edits | {"language"} == set(RULES)
+    assert set(MEASURES) | edits | {"language", QUALITY_DRAW} == set(RULES)
     assert all(set(preset.rules) <= set(RULES) for preset in PRESETS.values())
 
 
