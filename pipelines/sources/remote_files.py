@@ -1,56 +1,76 @@
 """Remote files read whole or not at all: tried again with growing waits, resumed where a connection was cut.
 
-Every byte handed out is the next one of the file: a range is asked for, the answer's `Content-Range` is checked, and a
-server that ignores ranges has its answer read up to the place again. What does not come after all attempts fails the
-partition; a file never just ends early.
+Every byte handed out is the next one of the file. What does not come after all attempts fails the partition; a file
+never just ends early.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
+from pipelines.sources.http_files import CutError, HttpStore, RemoteInfo
 from schemas.configs.sources import FetchConfig
 from schemas.errors import InputError, StageError
 from schemas.storage import open_input
 
-__all__ = ["RemoteInfo", "ResumingFile", "describe_remote", "is_http", "open_source"]
+__all__ = ["FsspecStore", "ResumingFile", "describe_remote", "is_http", "open_source"]
 
 _READ_AHEAD_BYTES = 2**20
 # Failures are in a row until so much has come between two; a server that cuts after every few bytes is as good as dead.
-_PROGRESS_BYTES = 2**14
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-_PASSING_STATUS = frozenset({408, 425, 429})  # of those from 400 to 499
-
-T = TypeVar("T")
+_PROGRESS_BYTES = 2**16
+_STAMPS = ("ETag", "etag", "mtime", "LastModified", "created")
 
 
-class _CutError(OSError):
-    """A connection gave other bytes than were asked for, or fewer."""
+class _Store(Protocol):
+    """One file somewhere else; failures that may pass are OSErrors."""
+
+    def describe(self) -> RemoteInfo: ...
+
+    def open_at(self, position: int, info: RemoteInfo) -> Any: ...
 
 
-@dataclass(frozen=True)
-class RemoteInfo:
-    """A remote file.
+class FsspecStore:
+    """One file of a store that fsspec knows, such as a bucket."""
 
-    Attributes:
-        url: as it was given.
-        size: bytes.
-        stamp: ETag, else the time of the last change; empty where the store states none.
-    """
+    def __init__(self, url: str) -> None:
+        """Nothing is asked yet."""
+        self._url = url
+        self._fs, self._path = fsspec.core.url_to_fs(url)
 
-    url: str
-    size: int
-    stamp: str
+    def _missing(self, error: OSError) -> InputError:
+        return InputError(f"cannot read {self._url}: {error}; give a file that exists and that you may read")
+
+    def describe(self) -> RemoteInfo:
+        """Size and stamp.
+
+        Raises:
+            InputError: there is no such file, or it is not for us.
+        """
+        try:
+            info = self._fs.info(self._path)
+        except (FileNotFoundError, PermissionError) as error:
+            raise self._missing(error) from error
+        return RemoteInfo(int(info["size"]), str(next((info[key] for key in _STAMPS if info.get(key)), "")))
+
+    def open_at(self, position: int, info: RemoteInfo) -> Any:
+        """The bytes from `position` on.
+
+        Raises:
+            InputError: there is no such file, or it is not for us.
+        """
+        try:
+            stream = self._fs.open(self._path, "rb")
+        except (FileNotFoundError, PermissionError) as error:
+            raise self._missing(error) from error
+        stream.seek(position)
+        return stream
 
 
 def is_http(url: str) -> bool:
@@ -58,48 +78,8 @@ def is_http(url: str) -> bool:
     return url.startswith(("http://", "https://"))
 
 
-def _filesystem(url: str, fetch: FetchConfig) -> tuple[Any, str]:
-    if not is_http(url):
-        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
-    from aiohttp import ClientTimeout
-
-    # No limit for a whole file, which may take an hour, but one for silence. What a server calls encoded is what the
-    # file holds: `page.warc.gz` must not be unpacked on the way.
-    timeout = ClientTimeout(total=None, sock_connect=fetch.timeout_seconds, sock_read=fetch.timeout_seconds)
-    options = {"timeout": timeout, "auto_decompress": False}
-    return fsspec.core.url_to_fs(url, client_kwargs=options)  # type: ignore[no-any-return]
-
-
-def _troubles() -> tuple[type[Exception], ...]:
-    from aiohttp import ClientError
-
-    return (OSError, ClientError)
-
-
-def _cause(error: BaseException) -> BaseException:
-    # fsspec says "not found" of whatever keeps it from describing a file.
-    return error.__cause__ or error if isinstance(error, FileNotFoundError) else error
-
-
-def _refusal(url: str, error: BaseException) -> InputError | None:
-    """The error where asking again would give the same answer."""
-    from aiohttp import ClientResponseError
-
-    cause = _cause(error)
-    status = cause.status if isinstance(cause, ClientResponseError) else 0
-    if isinstance(cause, FileNotFoundError) or status in {404, 410}:
-        why = "there is no such file"
-    elif 400 <= status < 500 and status not in _PASSING_STATUS:
-        why = f"the server answers {status}"
-    elif isinstance(cause, PermissionError):
-        why = f"{cause}"
-    else:
-        return None
-    return InputError(f"cannot read {url}: {why}; give a URL that exists and that you may read")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+def _store(url: str, fetch: FetchConfig) -> _Store:
+    return HttpStore(url, fetch) if is_http(url) else FsspecStore(url)
 
 
 class _Patience:
@@ -116,43 +96,30 @@ class _Patience:
         if position - self._failed_at >= _PROGRESS_BYTES:
             self._failures = 0
 
-    def failed(self, error: BaseException, position: int, size: int | None) -> None:
+    def failed(self, error: OSError, position: int, size: int | None) -> None:
         """Wait before the next attempt.
 
         Raises:
-            InputError: the file is not there, or not for us.
             StageError: that was the last attempt.
         """
-        refusal = _refusal(self._url, error)
-        if refusal:
-            raise refusal from error
         self._failures += 1
         self._failed_at = position
         if self._failures >= self._fetch.attempts:
             where = f"at byte {position} of {size}" if size is not None else "before its size was known"
             raise StageError(
                 f"cannot read {self._url}: {self._failures} attempts in a row failed, the last {where} "
-                f"({_one_line(_cause(error))}); nothing was committed, run the same command again when the server "
-                "answers, or give it more attempts (fetch.attempts)"
+                f"({' '.join(str(error).split())[:300]}); nothing was committed, run the same command again when the "
+                "server answers, or give it more attempts (fetch.attempts)"
             ) from error
         time.sleep(self._wait(error))
 
-    def _wait(self, error: BaseException) -> float:
+    def _wait(self, error: OSError) -> float:
         doubled = self._fetch.first_wait_seconds * 2.0 ** (self._failures - 1)
-        asked = (getattr(_cause(error), "headers", None) or {}).get("Retry-After", "")
         # Between half and all of it, by the file: workers that failed together do not come back together.
         digest = hashlib.blake2b(f"{self._url} {self._failures}".encode(), digest_size=2).digest()
         spread = doubled * (0.5 + int.from_bytes(digest, "big") / 2**17)
-        return min(max(spread, float(asked) if asked.isdigit() else 0.0), self._fetch.longest_wait_seconds)
-
-
-def _insist(url: str, fetch: FetchConfig, ask: Callable[[], T]) -> T:
-    patience = _Patience(url, fetch)
-    while True:
-        try:
-            return ask()
-        except _troubles() as error:
-            patience.failed(error, 0, None)
+        asked = error.wait_seconds if isinstance(error, CutError) else 0.0
+        return min(max(spread, asked), self._fetch.longest_wait_seconds)
 
 
 def describe_remote(url: str, fetch: FetchConfig) -> RemoteInfo:
@@ -162,15 +129,12 @@ def describe_remote(url: str, fetch: FetchConfig) -> RemoteInfo:
         InputError: there is no such file, or nobody says how long it is.
         StageError: the server does not answer.
     """
-    fs, path = _filesystem(url, fetch)
-    info = _insist(url, fetch, lambda: fs.info(path))
-    if info.get("size") is None:
-        raise InputError(
-            f"{url} does not say how long it is, so nobody could see that it came whole; download it and give the file"
-        )
-    stamps = ("ETag", "etag", "mtime", "LastModified", "Last-Modified", "created")
-    changed = next((info[key] for key in stamps if info.get(key)), "")
-    return RemoteInfo(url, int(info["size"]), str(changed))
+    store, patience = _store(url, fetch), _Patience(url, fetch)
+    while True:
+        try:
+            return store.describe()
+        except OSError as error:
+            patience.failed(error, 0, None)
 
 
 class ResumingFile(io.RawIOBase):
@@ -179,7 +143,7 @@ class ResumingFile(io.RawIOBase):
     def __init__(self, url: str, fetch: FetchConfig) -> None:
         """Describe the file, without reading it yet."""
         self._info = describe_remote(url, fetch)
-        self._fs, self._path = _filesystem(url, fetch)
+        self._store = _store(url, fetch)
         self._patience = _Patience(url, fetch)
         self._position = 0
         self._stream: Any = None
@@ -214,51 +178,6 @@ class ResumingFile(io.RawIOBase):
         if stream is not None:
             stream.close()
 
-    def _connect(self) -> Any:
-        """A stream that stands at the position."""
-        if not is_http(self._info.url):
-            stream = self._fs.open(self._path, "rb")
-            stream.seek(self._position)
-            return stream
-        headers = {"Accept-Encoding": "identity"}
-        if self._position:
-            headers["Range"] = f"bytes={self._position}-"
-        # Without blocks, a plain stream: in blocks, a file of 1 GB is 200 requests.
-        stream = self._fs.open(self._path, block_size=0, size=self._info.size, headers=headers)
-        try:
-            self._check(stream)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
-
-    def _check(self, stream: Any) -> None:
-        """See that the answer is about the same file, and bring the stream to the position.
-
-        Raises:
-            StageError: the file has changed since it was described.
-        """
-        response = stream.r
-        stamp = response.headers.get("ETag")
-        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-        total = found[2] if found else response.headers.get("Content-Length", "*")
-        changed = stamp and self._info.stamp.startswith(('"', "W/")) and stamp != self._info.stamp
-        if changed or (total.isdigit() and int(total) != self._info.size):
-            raise StageError(
-                f"{self._info.url} has changed while it was read (it had {self._info.size} bytes and stamp "
-                f"{self._info.stamp or 'none'}, now {total} and {stamp or 'none'}); run the same command again"
-            )
-        if response.status == 206:
-            if not found or int(found[1]) != self._position:
-                raise _CutError(f"asked for bytes from {self._position} on, got {response.headers.get('Content-Range')}")
-            return
-        left = self._position
-        while left:  # the server ignores ranges
-            passed = stream.read(min(left, _READ_AHEAD_BYTES))
-            if not passed:
-                raise _CutError(f"the connection ended {left} bytes before byte {self._position}")
-            left -= len(passed)
-
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """The next bytes; 0 at the end of the file and nowhere before.
 
@@ -271,11 +190,11 @@ class ResumingFile(io.RawIOBase):
         while True:
             try:
                 if self._stream is None:
-                    self._stream = self._connect()
+                    self._stream = self._store.open_at(self._position, self._info)
                 data = self._stream.read(wanted)
                 if not data:
-                    raise _CutError("the connection ended")
-            except _troubles() as error:
+                    raise CutError("the connection ended")
+            except OSError as error:
                 self._disconnect()
                 self._patience.failed(error, self._position, self._info.size)
                 continue
@@ -292,10 +211,11 @@ def open_source(url: str, fetch: FetchConfig) -> IO[bytes]:
         InputError: there is no such file, or it cannot be opened.
         StageError: a server does not answer.
     """
-    try:
-        fs, _ = fsspec.core.url_to_fs(url)
-    except (ValueError, ImportError) as error:
-        raise InputError(f"cannot read {url}: {error}; give a file that exists and that you may read") from error
-    if isinstance(fs, (LocalFileSystem, MemoryFileSystem)):
-        return open_input(url)
+    if not is_http(url):
+        try:
+            fs, _ = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise InputError(f"cannot read {url}: {error}; give a file that exists and that you may read") from error
+        if isinstance(fs, (LocalFileSystem, MemoryFileSystem)):
+            return open_input(url)
     return io.BufferedReader(ResumingFile(url, fetch), _READ_AHEAD_BYTES)

@@ -49,7 +49,7 @@ class CleanConfig(StageConfig):
     # The HTML parser drops what lies deeper than 255 elements without a word.
     max_html_depth: int = Field(250, gt=0, le=250, title="Deepest HTML", description="nested tags of a page")
     columns: ColumnNames = Field(
-        default_factory=ColumnNames, title="Columns", description="names of the columns of JSONL and Parquet rows"
+        ColumnNames.model_validate({}), title="Columns", description="names of the columns of JSONL and Parquet rows"
     )
     wiki_namespaces: tuple[int, ...] = Field(
         (0,), title="Wiki namespaces", description="numbers of those kept of a MediaWiki dump; empty for all"
@@ -58,7 +58,7 @@ class CleanConfig(StageConfig):
         None, title="Common Crawl", description="files of a snapshot to read in place of inputs"
     )
     fetch: FetchConfig = Field(
-        default_factory=FetchConfig, title="Fetching", description="how remote files are read"
+        FetchConfig.model_validate({}), title="Fetching", description="how remote files are read"
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Settings of where `clean` reads from: Common Crawl, columns of rows, wiki namespaces, and how remote files are read."""
+"""Settings of where `clean` reads from: Common Crawl, columns of rows, and how remote files are read."""
 
 from __future__ import annotations
 
@@ -63,5 +63,9 @@ class FetchConfig(_Settings):
         120.0, ge=0, le=3600, title="Longest wait", description="seconds, also where a server asks for more"
     )
     timeout_seconds: float = Field(
-        60.0, gt=0, le=3600, title="Silence allowed", description="seconds without a byte before a connection is given up"
+        60.0,
+        gt=0,
+        le=3600,
+        title="Silence allowed",
+        description="seconds without a byte",
     )
