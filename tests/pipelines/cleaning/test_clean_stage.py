@@ -23,6 +23,7 @@ from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from pipelines.sources import census
 from pipelines.sources.inputs import list_inputs
+from pipelines.sources.source_format import ReadSettings
 from schemas.catalog import read_table
 from schemas.configs.clean import CleanConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
@@ -143,7 +144,9 @@ def test_workers_change_nothing_and_bundles_run_in_two_processes(
     assert digests[1] == digests[2]
 
     monkeypatch.setattr(census, "_LEAST_PIECE_BYTES", 100_000)
-    pieces = [piece for file in list_inputs([str(given)]) for piece in census.take_census(file).work]
+    settings = ReadSettings.of(CleanConfig())
+    files = list_inputs([str(given)], settings.fetch)
+    pieces = [piece for file in files for piece in census.take_census(file, settings).work]
     folder = Folder(str(tmp_path / "work"))
     transform = CleanPages(pieces, KEY, CleanConfig.model_validate(NO_RULES), folder, 1)
     run_pipeline(lambda pipeline: pipeline | transform, Engine(workers=2), "two", folder)
@@ -174,8 +177,8 @@ def test_the_steps_of_the_graph_have_names() -> None:
 def test_a_row_lost_is_noticed(corpus_root: CorpusRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = _write(tmp_path / "in", {"a": _rows(3)})
 
-    def one_more(file: Any) -> census.FileCensus:
-        taken = census.take_census(file)
+    def one_more(*given: Any) -> census.FileCensus:
+        taken = census.take_census(*given)
         taken.items["row"] += 1
         return taken
 

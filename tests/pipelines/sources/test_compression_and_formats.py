@@ -13,8 +13,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines.sources.compression import GzipMembers, codec_of, open_plain
-from pipelines.sources.formats import sniff_file
 from pipelines.sources.items import DamagedInputError
+from pipelines.sources.sniffing import sniff_file
+from schemas.configs.sources import FetchConfig
 from schemas.errors import InputError
 
 TEXT = b"".join(b"line %d of some text\n" % n for n in range(20_000))
@@ -83,6 +84,7 @@ def test_a_file_that_fails_is_not_called_damaged() -> None:
         (b"", "unknown"),
         (b" \n ", "unknown"),
         (b'<?xml version="1.0"?><rss>', "unknown"),
+        (b'<mediawiki xmlns="x" version="0.11">', "wiki-dump"),
         (b'{\n  "pretty": 1\n}', "unknown"),
     ],
 )
@@ -91,6 +93,6 @@ def test_content_decides_not_the_name(tmp_path: Path, content: bytes, wanted: st
     path = tmp_path / name
     for data in [content, gzip.compress(content)]:
         path.write_bytes(data)
-        sniffed = sniff_file(str(path))
-        assert sniffed.format == wanted
+        sniffed = sniff_file(str(path), FetchConfig())
+        assert (sniffed.format.name if sniffed.format else "unknown") == wanted
         assert (sniffed.problem is None) == (wanted != "unknown")

@@ -14,11 +14,19 @@ from pipelines.sources.http_content import parse_response
 from pipelines.sources.inputs import list_inputs
 from pipelines.sources.items import DeadItem, Item, WorkItem, parse_time
 from pipelines.sources.reader import read_items
+from pipelines.sources.source_format import ReadSettings
 from schemas.configs.base import StageConfig
+from schemas.configs.clean import CleanConfig
 from schemas.errors import InputError
 from schemas.manifest import Manifest, OutputFile, TableRecord, write_manifest
 from schemas.storage import Folder
 
+
+def limited(most_bytes: int) -> ReadSettings:
+    return ReadSettings.of(CleanConfig(max_item_bytes=most_bytes))
+
+
+FETCH = limited(1).fetch
 BODY = b"<html>" + b"hello " * 50 + b"</html>"
 
 
@@ -58,14 +66,16 @@ def test_a_bomb_is_cut_off() -> None:
 
 def test_the_url_stands_as_the_record_states_it(shared_data: Path) -> None:
     path = shared_data / "warc" / "warcio" / "example-space-in-target-uri.warc.gz"
-    (item,) = read_items(WorkItem(url=str(path), format="warc", by_member=True), 10_000)
+    (item,) = read_items(WorkItem(url=str(path), format="warc", by_member=True), limited(10_000))
     assert item.url == "file:///example with spaces.png"
 
 
 def test_the_same_crawl_as_warc_and_as_arc(shared_data: Path) -> None:
     def pages(name: str, form: str) -> list[tuple[str | None, bytes]]:
-        work = WorkItem(url=str(shared_data / "warc" / "aut" / name), format=form, by_member=True)  # type: ignore[arg-type]
-        return [(item.url, item.body) for item in read_items(work, 10**8) if isinstance(item, Item) and item.status]
+        work = WorkItem(url=str(shared_data / "warc" / "aut" / name), format=form, by_member=True)
+        return [
+            (item.url, item.body) for item in read_items(work, limited(10**8)) if isinstance(item, Item) and item.status
+        ]
 
     assert pages("example.warc.gz", "warc") == pages("example.arc.gz", "arc")
     assert len(pages("example.arc.gz", "arc")) == 261
@@ -74,7 +84,7 @@ def test_the_same_crawl_as_warc_and_as_arc(shared_data: Path) -> None:
 def test_the_rest_of_a_truncated_file_is_one_dead_item(shared_data: Path, tmp_path: Path) -> None:
     data = (shared_data / "warc" / "aut" / "issue-493.warc").read_bytes()
     (tmp_path / "cut").write_bytes(data[:30_000])
-    *whole, rest = read_items(WorkItem(url=str(tmp_path / "cut"), format="warc"), 10**8)
+    *whole, rest = read_items(WorkItem(url=str(tmp_path / "cut"), format="warc"), limited(10**8))
     assert whole
     assert all(isinstance(item, Item) for item in whole)
     assert isinstance(rest, DeadItem)
@@ -94,7 +104,7 @@ def test_json_rows(tmp_path: Path) -> None:
         '{"text": "last"}',
     ]
     (tmp_path / "rows").write_text("\n".join(rows), encoding="utf-8")
-    found = list(read_items(WorkItem(url=str(tmp_path / "rows"), format="jsonl"), 2_000))
+    found = list(read_items(WorkItem(url=str(tmp_path / "rows"), format="jsonl"), limited(2_000)))
     names = [item.name if isinstance(item, DeadItem) else item.text for item in found]
     assert names == ["a\ud800", "bad-json", "bad-json", "no-text", "too-large", "no-text", "last"]
     first = found[0]
@@ -102,7 +112,7 @@ def test_json_rows(tmp_path: Path) -> None:
     assert (first.record_key, first.address.record_id) == ("http://x/", "7")
     assert first.address.captured_at == datetime(2024, 5, 18, 1, 2, 3, tzinfo=UTC)
     only = WorkItem(url=str(tmp_path / "rows"), format="jsonl", only=frozenset({found[-1].address.record_offset}))
-    assert list(read_items(only, 2_000)) == found[-1:]
+    assert list(read_items(only, limited(2_000))) == found[-1:]
 
 
 @pytest.mark.parametrize(
@@ -137,14 +147,14 @@ def test_folders_are_searched_and_only_committed_files_count(tmp_path: Path) -> 
     )
     write_manifest(Folder(str(tmp_path / "unit")), manifest)
     (tmp_path / "sub" / "manifest.json").write_text("of the user")
-    found = [Path(file.url).relative_to(tmp_path).as_posix() for file in list_inputs([str(tmp_path)] * 2)]
+    found = [Path(file.url).relative_to(tmp_path).as_posix() for file in list_inputs([str(tmp_path)] * 2, FETCH)]
     assert found == ["b.txt", "sub/a.txt", "sub/manifest.json", "unit/listed"]
 
 
 def test_inputs_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no input .*/nowhere; give a file, a folder or a URL that exists"):
-        list_inputs([str(tmp_path / "nowhere")])
+        list_inputs([str(tmp_path / "nowhere")], FETCH)
     with pytest.raises(InputError, match="no file in "):
-        list_inputs([str(tmp_path)])
+        list_inputs([str(tmp_path)], FETCH)
     with pytest.raises(InputError, match="give --input PATH"):
         list_inputs([])
