@@ -8,8 +8,10 @@ calls encoded.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import httpx
 
@@ -74,6 +76,12 @@ class _Body:
         self._client.close()
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    # Reading the certificates takes longer than most requests.
+    return httpx.create_ssl_context()
+
+
 def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
@@ -103,7 +111,9 @@ class HttpStore:
             InputError: it will be the same whenever it is asked for.
             CutError: it may be another one later.
         """
-        client = httpx.Client(timeout=self._fetch.timeout_seconds, follow_redirects=True, headers=_HEADERS)
+        client = httpx.Client(
+            timeout=self._fetch.timeout_seconds, follow_redirects=True, headers=_HEADERS, verify=_certificates()
+        )
         try:
             response = client.send(client.build_request(method, self._url, headers=headers), stream=True)
         except (httpx.TransportError, httpx.TooManyRedirects) as error:

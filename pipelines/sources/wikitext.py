@@ -15,8 +15,8 @@ from pipelines.sources.items import ItemError
 
 __all__ = ["wikitext_to_text"]
 
-# Measures of a page: articles stay below 20,000 pairs of brackets, MediaWiki itself takes 2 MiB of text at most and stops
-# at 40 templates deep. The library's time grows with the square of the tags: 4 seconds for 20,000 open ones.
+# Measures of a page: articles stay below 20,000 pairs of brackets, MediaWiki itself takes 2 MiB of text at most and
+# stops at 40 templates deep. The library's time grows with the square of the tags: 4 seconds for 20,000 open ones.
 _MOST_CHARACTERS = 4 * 2**20
 _MOST_BRACKETS = 100_000
 _MOST_TAGS = 20_000

@@ -157,4 +157,4 @@ def test_inputs_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no file in "):
         list_inputs([str(tmp_path)], FETCH)
     with pytest.raises(InputError, match="give --input PATH"):
-        list_inputs([])
+        list_inputs([], FETCH)

@@ -110,7 +110,7 @@ def test_a_broken_page_is_dead_alone_and_a_broken_frame_takes_the_rest(tmp_path:
         ): "stands where a page should",
         whole + b"and more": "stands where a dump should begin",
         b"<mediawiki>" + b"x" * 2_000_000: "no page follows the head of the dump",
-        (bz2.compress(whole[:3000]) + bz2.compress(whole[3000:]))[:-20]: "ended before the end-of-stream marker",
+        (bz2.compress(whole[:3000]) + bz2.compress(whole[3000:]))[:-20]: "content is cut off behind byte",
     }.items():
         *before, rest = read(tmp_path / "a", content)
         assert isinstance(rest, DeadItem), cause
