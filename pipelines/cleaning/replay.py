@@ -23,8 +23,10 @@ from pipelines.engine.unit import Unit, UnitOutcome, UnitOutput, run_unit
 from pipelines.sources.census import take_census
 from pipelines.sources.inputs import InputFile, list_inputs
 from pipelines.sources.items import WorkItem
+from pipelines.sources.source_format import ReadSettings
 from schemas.catalog import read_table, require_manifest, units
 from schemas.configs.clean import CleanConfig
+from schemas.configs.sources import FetchConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError
 from schemas.manifest import Manifest
@@ -51,8 +53,8 @@ def _addresses(root: CorpusRoot, key: PartitionKey, error: str | None) -> Addres
     return found
 
 
-def _unchanged(url: str, manifest: Manifest) -> InputFile:
-    (file,) = list_inputs([url])
+def _unchanged(url: str, manifest: Manifest, fetch: FetchConfig) -> InputFile:
+    (file,) = list_inputs([url], fetch)
     known = {record.name: record.digest for record in manifest.inputs}
     if known.get(url) != file.record().digest:
         raise InputError(
@@ -62,11 +64,12 @@ def _unchanged(url: str, manifest: Manifest) -> InputFile:
     return file
 
 
-def _work(addresses: Addresses, manifest: Manifest) -> list[WorkItem]:
+def _work(addresses: Addresses, manifest: Manifest, config: CleanConfig) -> list[WorkItem]:
     """The pieces of files that hold the wanted items."""
     pieces = []
+    settings = ReadSettings.of(config)
     for url, offsets in sorted(addresses.items()):
-        for piece in take_census(_unchanged(url, manifest)).work:
+        for piece in take_census(_unchanged(url, manifest, config.fetch), settings).work:
             wanted = {one for one in offsets if piece.start <= one and (piece.end is None or one < piece.end)}
             if wanted:
                 pieces.append(replace(piece, only=frozenset(wanted)))
@@ -109,7 +112,7 @@ def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error
         from pipelines.engine.runner import run_pipeline
         from pipelines.engine.write_parts import staged_tables
 
-        pieces = _work(_addresses(root, key, error), manifest)
+        pieces = _work(_addresses(root, key, error), manifest, config)
         stored = _stored_rows(root, key, manifest, folder, error)
         buckets = bucket_count(manifest.counts["payload_bytes"])
 

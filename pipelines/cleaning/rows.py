@@ -94,6 +94,8 @@ class RowMaker:
             return "dead", dead_row(item.address, error.name, str(error), item.url, self._key)
 
     def _refusal(self, item: Item) -> str | None:
+        if item.refused:
+            return item.refused
         if item.kind == "revisit":
             return "revisit"
         if item.status is not None and item.status != 200:

@@ -13,6 +13,7 @@ from operator import methodcaller
 
 import numpy as np
 
+from pipelines.cleaning.gutenberg import strip_gutenberg
 from pipelines.cleaning.measures import TextMeasures, share
 from pipelines.cleaning.personal_data import replace_personal_data
 from pipelines.quality.classifier import Classifier
@@ -73,6 +74,7 @@ def _c4_lines(text: str, end_mark: bool) -> tuple[str, int]:
 
 # Each gives the edited text and how many places it edited, which is its score.
 EDITS: dict[str, Callable[[str], tuple[str, int]]] = {
+    "gutenberg": strip_gutenberg,
     "c4-lines": lambda text: _c4_lines(text, end_mark=False),
     "c4-lines-with-end-mark": lambda text: _c4_lines(text, end_mark=True),
     "pii": replace_personal_data,

@@ -16,14 +16,39 @@ from pipelines.engine.staging import StagedTable
 from pipelines.engine.unit import Unit, UnitOutput, run_unit
 from pipelines.quality.pinned import with_pinned_classifier
 from pipelines.sources.census import FileCensus, take_census
+from pipelines.sources.common_crawl import slice_files
 from pipelines.sources.inputs import InputFile, list_inputs
+from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
-from schemas.errors import StageError
+from schemas.configs.sources import CommonCrawlConfig
+from schemas.errors import ConfigError, StageError
 from schemas.storage import Folder
 
-__all__ = ["STAGE_VERSION", "check_conservation", "clean_unit", "pending", "row_counts", "run"]
+__all__ = ["STAGE_VERSION", "check_conservation", "clean_unit", "input_files", "pending", "row_counts", "run"]
 
 STAGE_VERSION = 3
+
+# A source of this name, without inputs, is read from Common Crawl; others say so by a table of settings.
+_COMMON_CRAWL = "common_crawl"
+
+
+def input_files(request: StageRequest[CleanConfig]) -> list[InputFile]:
+    """The files to clean: those given, or those of Common Crawl.
+
+    Raises:
+        InputError: one is missing, or none is given.
+        ConfigError: both inputs and Common Crawl are asked for, or it is not clear which files of it.
+        StageError: a server does not answer.
+    """
+    config = request.config
+    crawl = config.common_crawl
+    if crawl is None and request.source == _COMMON_CRAWL and not request.inputs:
+        crawl = CommonCrawlConfig.model_validate({})
+    if crawl is None:
+        return list_inputs(request.inputs, config.fetch)
+    if request.inputs:
+        raise ConfigError(f"--input {request.inputs[0]} and common_crawl are two places to read from; give one of them")
+    return slice_files(crawl, request.key().partition, config.fetch)
 
 
 def clean_unit(request: StageRequest[CleanConfig], files: Sequence[InputFile]) -> Unit:
@@ -92,7 +117,8 @@ def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: 
     from pipelines.engine.runner import run_pipeline
     from pipelines.engine.write_parts import staged_tables
 
-    censuses = [take_census(file) for file in files]
+    settings = ReadSettings.of(config)
+    censuses = [take_census(file, settings) for file in files]
     work = [piece for census in censuses for piece in census.work]
     buckets = bucket_count(sum(census.payload_bytes for census in censuses))
 
@@ -114,7 +140,7 @@ def run(request: StageRequest[CleanConfig]) -> StageResult:
         StageError: rows do not add up to the items counted, or a worker failed.
     """
     request = replace(request, config=with_pinned_classifier(request.config))
-    files = list_inputs(request.inputs)
+    files = input_files(request)
     request.engine.require_reachable([*(file.url for file in files), *filter(None, [request.config.classifier])])
     unit = clean_unit(request, files)
     outcome = run_unit(unit, request.engine, lambda folder: _clean(unit, request.config, files, request.engine, folder))
@@ -128,4 +154,4 @@ def pending(request: StageRequest[CleanConfig]) -> int:
         InputError: an input is missing, or source or partition are not named.
     """
     request = replace(request, config=with_pinned_classifier(request.config))
-    return int(clean_unit(request, list_inputs(request.inputs)).done() is None)
+    return int(clean_unit(request, input_files(request)).done() is None)

@@ -16,6 +16,7 @@ from pipelines.engine.spill import BucketedSpill, NumberedRef, bucket_of
 from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
 from pipelines.sources.items import DeadItem, Item, WorkItem
 from pipelines.sources.reader import read_items
+from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
 from schemas.corpus_root import PartitionKey
 from schemas.identity import content_hash
@@ -33,12 +34,12 @@ _BLOCK_ROWS = 256
 class ReadItems(beam.DoFn):
     """Pieces of files in, their items out."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, settings: ReadSettings) -> None:
+        self._settings = settings
 
     def process(self, element: WorkItem) -> Iterator[Item | DeadItem]:
         """Read one piece."""
-        yield from read_items(element, self._limit)
+        yield from read_items(element, self._settings)
 
 
 @with_output_types(NumberedRef)
@@ -99,7 +100,7 @@ class CleanPages(beam.PTransform):
         self._work = list(work)
         self._stored = list(stored)
         self._compute = ComputeRows(key, config, folder.child("spill"), buckets)
-        self._limit = config.max_item_bytes
+        self._settings = ReadSettings.of(config)
         self._writer = PartWriter(folder, CLEAN_TABLES, {"documents": ["document_id"]}, finish=settle_repeats)
 
     def expand(self, pipeline: Any) -> Any:
@@ -108,7 +109,7 @@ class CleanPages(beam.PTransform):
             pipeline
             | "List" >> beam.Create(self._work)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(ReadItems(self._limit))
+            | "Read" >> beam.ParDo(ReadItems(self._settings))
             | "Compute" >> beam.ParDo(self._compute)
         )
         stored = pipeline | "Stored" >> beam.Create(self._stored).with_output_types(NumberedRef)

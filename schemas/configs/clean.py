@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from schemas.configs.base import StageConfig
 from schemas.configs.clean_presets import PRESETS, QUALITY_DRAW, RULES
+from schemas.configs.sources import ColumnNames, CommonCrawlConfig, FetchConfig
 
 __all__ = ["CleanConfig"]
 
@@ -24,6 +25,7 @@ class CleanConfig(StageConfig):
     """How raw records become documents, and which documents are kept."""
 
     stage: ClassVar[str] = "clean"
+    operational: ClassVar[frozenset[str]] = frozenset({"common_crawl", "fetch"})  # the inputs say what is read
 
     preset: str = Field(
         "fineweb", title="Preset", description="named list of quality rules; `rules` replaces it where given"
@@ -61,6 +63,18 @@ class CleanConfig(StageConfig):
     max_html_nodes: int = Field(500_000, gt=0, title="Most HTML nodes", description="tags of a page")
     # The HTML parser drops what lies deeper than 255 elements without a word.
     max_html_depth: int = Field(250, gt=0, le=250, title="Deepest HTML", description="nested tags of a page")
+    columns: ColumnNames = Field(
+        ColumnNames.model_validate({}), title="Columns", description="names of the columns of JSONL and Parquet rows"
+    )
+    wiki_namespaces: tuple[int, ...] = Field(
+        (0,), title="Wiki namespaces", description="numbers of those kept of a MediaWiki dump; empty for all"
+    )
+    common_crawl: CommonCrawlConfig | None = Field(
+        None, title="Common Crawl", description="files of a snapshot to read in place of inputs"
+    )
+    fetch: FetchConfig = Field(
+        FetchConfig.model_validate({}), title="Fetching", description="how remote files are read"
+    )
 
     @model_validator(mode="after")
     def _names_exist(self) -> CleanConfig:

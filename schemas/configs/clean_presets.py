@@ -33,6 +33,7 @@ QUALITY_DRAW = "quality-draw"
 RULES: dict[str, RuleSpec] = {
     "language": RuleSpec("at_least", 0.65),
     # Text-editing rules, in the order in which they run.
+    "gutenberg": RuleSpec("edits"),
     "c4-lines": RuleSpec("edits"),
     "c4-lines-with-end-mark": RuleSpec("edits"),
     "pii": RuleSpec("edits"),
@@ -120,6 +121,11 @@ PRESETS: dict[str, Preset] = {
     "gopher": Preset((*_QUALITY, *_REPETITION)),
     "gopher-repetition": Preset(_REPETITION),
     "c4": Preset(("language", "c4-lines-with-end-mark", *_C4_PAGE), {"language": 0.99}, languages=("en",)),
+    # Whole books: long by nature, with refrains and tables of contents; what is around them goes first.
+    "books": Preset(
+        ("gutenberg", "words-at-least", "mean-word-length-at-most", "alphabetic-words", "duplicate-line-characters"),
+        {"words-at-least": 500, "duplicate-line-characters": 0.5},
+    ),
     # Reference documentation repeats itself by nature (signatures, inherited members) and has few full sentences:
     # what is left to refuse is pages with next to no text, pages of bare numbers or names, and one text over and over.
     "reference-docs": Preset(
