@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from pipelines.cleaning.rows import RowMaker
-from pipelines.sources.formats import sniff_file
 from pipelines.sources.items import DeadItem, Item, WorkItem
 from pipelines.sources.reader import read_items
+from pipelines.sources.remote_files import open_source
+from pipelines.sources.sniffing import sniff_file
+from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import RULES
 from schemas.corpus_root import PartitionKey
 from schemas.errors import CorpusmillError
-from schemas.storage import open_input
 
 __all__ = ["Excerpt", "RawTexts", "cut"]
 
@@ -44,26 +45,28 @@ def _without_filters(config: CleanConfig) -> CleanConfig:
     return config.model_copy(update={"rules": edits, "classifier": None})
 
 
-def _work(url: str, offset: int) -> WorkItem:
+def _work(url: str, offset: int, settings: ReadSettings) -> WorkItem:
     """The least piece of a file that holds the item at `offset`."""
-    sniffed = sniff_file(url)
-    wanted = frozenset({offset})
-    if sniffed.format in {"warc", "arc"}:
-        if sniffed.codec is None:
-            return WorkItem(url=url, format=sniffed.format, start=offset, end=offset + 1, only=wanted)
-        if sniffed.codec == "gzip":
-            with open_input(url) as raw:
-                raw.seek(offset)
-                begins_member = raw.read(len(_GZIP_MEMBER)) == _GZIP_MEMBER
-            if begins_member:
-                return WorkItem(
-                    url=url, format=sniffed.format, by_member=True, start=offset, end=offset + 1, only=wanted
-                )
-    return WorkItem(url=url, format=sniffed.format, only=wanted)
+    sniffed = sniff_file(url, settings.fetch)
+    if sniffed.format is None:
+        return WorkItem(url=url, format="", problem=sniffed.problem)
+    whole = WorkItem(url=url, format=sniffed.format.name, only=frozenset({offset}))
+    if sniffed.format.name not in {"warc", "arc"}:
+        return whole
+    piece = replace(whole, start=offset, end=offset + 1)
+    if sniffed.codec is None:
+        return piece
+    if sniffed.codec == "gzip":
+        with open_source(url, settings.fetch) as raw:
+            raw.seek(offset)
+            begins_member = raw.read(len(_GZIP_MEMBER)) == _GZIP_MEMBER
+        if begins_member:
+            return replace(piece, by_member=True)
+    return whole
 
 
-def _items(url: str, offset: int, limit: int) -> Iterator[Item | DeadItem]:
-    for item in read_items(_work(url, offset), limit):
+def _items(url: str, offset: int, settings: ReadSettings) -> Iterator[Item | DeadItem]:
+    for item in read_items(_work(url, offset, settings), settings):
         if item.address.record_offset == offset:
             yield item
 
@@ -89,7 +92,7 @@ class RawTexts:
         if row["content_hash"] is None:
             return Excerpt("", "no text was made of it")
         try:
-            item = next(_items(row["record_file"], row["record_offset"], self._config.max_item_bytes), None)
+            item = next(_items(row["record_file"], row["record_offset"], ReadSettings.of(self._config)), None)
         except (CorpusmillError, OSError) as error:
             return Excerpt("", f"its raw file cannot be read any more: {error}")
         if item is None or isinstance(item, DeadItem):
