@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from pipelines.crawl.page_rules import PageRules, read_rules
 from pipelines.crawl.urls import canonical_url
 
 __all__ = ["PageLinks", "read_page"]
+
+# libxml2 ends a page at its `</html>`, where browsers go on (HTML standard, section 13.2.6.4.19 to 22).
+_END_OF_PAGE = re.compile(rb"</(?:body|html)\s*>", re.IGNORECASE)
 
 
 class PageLinks(NamedTuple):
@@ -83,7 +87,7 @@ def read_page(
         obey_nofollow: whether `nofollow` is minded, at links and for the page.
     """
     try:
-        root = etree.fromstring(html, _html_parser(charset))
+        root = etree.fromstring(_END_OF_PAGE.sub(b"", html), _html_parser(charset))
     except etree.XMLSyntaxError:  # nothing in it
         root = None
     if root is None:

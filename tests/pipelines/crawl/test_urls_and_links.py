@@ -72,6 +72,11 @@ def test_links_in_order_each_once() -> None:
     assert link_targets(html, None, PAGE) == ["http://ex.com/dir/b", "http://ex.com/a", "http://ex.com/dir/c?d&e"]
 
 
+def test_links_behind_the_end_of_the_page_are_links() -> None:
+    html = b"<html><body><a href=a>1</a></body ></HTML><p><a href=b>2</a></p></body></html>"
+    assert link_targets(html, None, PAGE) == ["http://ex.com/dir/a", "http://ex.com/dir/b"]
+
+
 def test_base_and_charset_are_minded() -> None:
     html = '<head><base href="/other/"></head><a href="ü">x</a>'
     assert link_targets(html.encode("latin-1"), "iso-8859-1", PAGE) == ["http://ex.com/other/%C3%BC"]
