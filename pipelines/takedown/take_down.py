@@ -45,10 +45,8 @@ class Wanted:
         """The same in canonical form.
 
         Raises:
-            InputError: nothing is given, or something is no URL, domain or id.
+            InputError: something is no URL, domain or id.
         """
-        if not (self.urls or self.domains or self.ids):
-            raise InputError("nothing to take down: give --url URL, --domain DOMAIN or --id-file FILE")
         urls = [(url, url_key(url)) for url in self.urls]
         domains = [one.strip().lower().rstrip(".").removeprefix("www.") for one in self.domains]
         ids = [one.strip().lower() for one in self.ids]
@@ -145,7 +143,7 @@ def take_down(
 
     Args:
         root: the corpus.
-        wanted: URLs, domains and document ids.
+        wanted: URLs, domains and document ids; nothing, to finish what was interrupted.
         engine: where pipelines run.
         dry_run: only say what would go.
         unseen: whether something of which the corpus holds nothing may stand on the list.
@@ -153,13 +151,15 @@ def take_down(
         tell: called with what is being done.
 
     Raises:
-        InputError: something is no URL, domain or id, or the corpus holds nothing of it.
+        InputError: something is no URL, domain or id, or the corpus holds nothing of it, or there is nothing to do.
         LeaseError: a clean is under way, or another run works on a unit that has to be done again.
         ContractError: stored data is damaged.
         StageError: a pipeline failed.
     """
     asked = wanted.as_list()
     known = read_takedowns(root)
+    if not asked and not known.pending:
+        raise InputError("nothing to take down: give --url URL, --domain DOMAIN or --id-file FILE")
     _refuse_while_cleaning(root)
     rows = _found(root, known, asked, unseen)
     ids = set(asked.ids)

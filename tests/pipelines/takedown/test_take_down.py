@@ -14,11 +14,12 @@ from pipelines.cleaning.url_key import url_key
 from pipelines.corpus_digest import corpus_digest
 from pipelines.engine import unit as unit_module
 from pipelines.engine.settings import Engine
+from pipelines.garbage import collect
 from pipelines.takedown.exposure import shards_with
 from pipelines.takedown.take_down import TakedownReport, Wanted, take_down
 from schemas.catalog import read_table, require_manifest
 from schemas.corpus_root import CorpusRoot, PartitionKey
-from schemas.errors import InputError, LeaseError, ManifestError
+from schemas.errors import InputError, LeaseError, ManifestError, StageError
 from schemas.lease import hold_lease
 from schemas.storage import Folder
 from schemas.takedown import TAKEDOWN_NAME, read_takedowns
@@ -148,7 +149,10 @@ def test_killed_halfway_and_run_again(
         with pytest.raises(_Killed):
             _take(corpus, urls=[page["url"]])
     assert read_takedowns(corpus).pending == ("web/1",)
-    _take(corpus, urls=[page["url"]])
+    with pytest.raises(StageError, match=r"a takedown in .* was interrupted; run `corpusmill takedown --root "):
+        collect(corpus)
+    _take(corpus, **({} if moment else {"urls": [page["url"]]}))
+    assert not [path for path in collect(corpus) if not path.startswith(".work/")]
     assert corpus_digest(corpus).by_table == ended["tables"]
     assert _shards(corpus) == ended["shards"]
     listed = json.loads(Path(corpus.url, TAKEDOWN_NAME).read_text())
