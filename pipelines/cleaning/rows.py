@@ -14,6 +14,7 @@ from pipelines.cleaning.language import Identifier, stated_language
 from pipelines.cleaning.normalization import normalize, normalize_line
 from pipelines.cleaning.rules import evaluate
 from pipelines.cleaning.sentences import sentence_ends
+from pipelines.cleaning.takedown_rows import takedown_row
 from pipelines.cleaning.url_key import url_key
 from pipelines.quality.pinned import named_classifier
 from pipelines.sources.formats import HEAD_BYTES, looks_like_html, looks_like_text
@@ -23,6 +24,7 @@ from schemas.corpus_root import PartitionKey
 from schemas.identity import content_hash, document_id
 from schemas.row_hash import row_hashes
 from schemas.tables import DROPPED
+from schemas.takedown import TakedownList
 
 __all__ = ["RowMaker", "dead_row", "settle_repeats"]
 
@@ -77,14 +79,24 @@ def _is_html(item: Item) -> bool | None:
 class RowMaker:
     """Makes the rows of one partition; one per process, since it holds the language model."""
 
-    def __init__(self, key: PartitionKey, config: CleanConfig) -> None:
+    def __init__(self, key: PartitionKey, config: CleanConfig, takedowns: TakedownList | None = None) -> None:
         self._key = key
         self._config = config
+        self._takedowns = takedowns or TakedownList()
         self._identifier = Identifier()
         self._classifier = named_classifier(config)
 
     def row(self, item: Item | DeadItem) -> Row:
         """The table that the item goes to, and its row there."""
+        if self._takedowns.has_url(url_key(item.url)):
+            about = {"url": item.url, "source": self._key.source, "partition": self._key.partition}
+            return "dropped", takedown_row({**about, **_address(item.address)}, self._config)
+        table, row = self._made_row(item)
+        if self._takedowns.has_id(row.get("document_id")):
+            return "dropped", takedown_row(row, self._config)
+        return table, row
+
+    def _made_row(self, item: Item | DeadItem) -> Row:
         if isinstance(item, DeadItem):
             return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
         try:

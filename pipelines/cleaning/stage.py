@@ -23,6 +23,7 @@ from schemas.configs.clean import CleanConfig
 from schemas.configs.sources import CommonCrawlConfig
 from schemas.errors import ConfigError, StageError
 from schemas.storage import Folder
+from schemas.takedown import read_takedowns
 
 __all__ = ["STAGE_VERSION", "check_conservation", "clean_unit", "input_files", "pending", "row_counts", "run"]
 
@@ -122,8 +123,10 @@ def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: 
     work = [piece for census in censuses for piece in census.work]
     buckets = bucket_count(sum(census.payload_bytes for census in censuses))
 
+    takedowns = read_takedowns(unit.root)
+
     def build(pipeline: Any) -> Any:
-        return pipeline | "Clean" >> CleanPages(work, unit.key, config, folder, buckets)
+        return pipeline | "Clean" >> CleanPages(work, unit.key, config, folder, buckets, takedowns=takedowns)
 
     run_pipeline(build, engine, "clean", folder)
     tables = staged_tables(folder, CLEAN_TABLES)

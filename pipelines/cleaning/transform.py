@@ -22,6 +22,7 @@ from schemas.corpus_root import PartitionKey
 from schemas.identity import content_hash
 from schemas.storage import Folder
 from schemas.tables import DEAD, DOCUMENTS, DROPPED
+from schemas.takedown import TakedownList
 
 __all__ = ["CLEAN_TABLES", "CleanPages", "ComputeRows", "ReadItems"]
 
@@ -46,7 +47,15 @@ class ReadItems(beam.DoFn):
 class ComputeRows(beam.DoFn):
     """Items in, references of spilled rows out, by bucket."""
 
-    def __init__(self, key: PartitionKey, config: CleanConfig, folder: Folder, buckets: int) -> None:
+    def __init__(
+        self,
+        key: PartitionKey,
+        config: CleanConfig,
+        folder: Folder,
+        buckets: int,
+        takedowns: TakedownList | None = None,
+    ) -> None:
+        self._takedowns = takedowns
         self._key = key
         self._config = config
         self._folder = folder
@@ -54,7 +63,7 @@ class ComputeRows(beam.DoFn):
 
     def setup(self) -> None:
         """Load the language model once a worker."""
-        self._maker = RowMaker(self._key, self._config)
+        self._maker = RowMaker(self._key, self._config, self._takedowns)
 
     def start_bundle(self) -> None:
         """Begin with nothing pending."""
@@ -94,12 +103,13 @@ class CleanPages(beam.PTransform):
         folder: Folder,
         buckets: int,
         stored: Sequence[NumberedRef] = (),
+        takedowns: TakedownList | None = None,
     ) -> None:
-        """Read `work`; the rows behind `stored` are written beside those that come of it."""
+        """Read `work`, save what was taken down; the rows behind `stored` are written beside those that come of it."""
         super().__init__()
         self._work = list(work)
         self._stored = list(stored)
-        self._compute = ComputeRows(key, config, folder.child("spill"), buckets)
+        self._compute = ComputeRows(key, config, folder.child("spill"), buckets, takedowns)
         self._settings = ReadSettings.of(config)
         self._writer = PartWriter(folder, CLEAN_TABLES, {"documents": ["document_id"]}, finish=settle_repeats)
 

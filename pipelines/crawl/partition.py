@@ -89,6 +89,8 @@ def _why_nothing(config: CrawlConfig, state: CrawlState) -> str:
         reason = f"{failure['url']}: {failure['message'] or failure['error']}"
     elif state.counts["robots_denied"]:
         reason = "its robots.txt forbids it"
+    elif state.counts["noindex"]:
+        reason = "its pages say noindex"
     else:
         reason = f"no answer of the content types {', '.join(config.content_types)}"
     return f"crawl of {seed} stored no page: {reason}; check the seed URLs"
