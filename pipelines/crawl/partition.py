@@ -84,13 +84,13 @@ def _about(config: CrawlConfig, key: PartitionKey) -> dict[str, str]:
 
 def _why_nothing(config: CrawlConfig, state: CrawlState) -> str:
     seed = config.seed_urls[0]
-    if state.failures:
+    if state.counts["noindex"]:
+        reason = "its pages say noindex"
+    elif state.failures:
         failure = state.failures[0]
         reason = f"{failure['url']}: {failure['message'] or failure['error']}"
     elif state.counts["robots_denied"]:
         reason = "its robots.txt forbids it"
-    elif state.counts["noindex"]:
-        reason = "its pages say noindex"
     else:
         reason = f"no answer of the content types {', '.join(config.content_types)}"
     return f"crawl of {seed} stored no page: {reason}; check the seed URLs"
