@@ -15,7 +15,7 @@ __all__ = ["CODINGS", "decode_content"]
 
 _PIECE_BYTES = 64 * 1024
 _GIVEN_BYTES = 4 * 1024
-_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}  # RFC 9659 allows no more than 8 MiB
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}  # 128 MiB; RFC 9659 asks for no more than 8
 
 Found = tuple[bytes, bool]  # plain bytes, and whether damage ended them
 
