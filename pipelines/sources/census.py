@@ -74,12 +74,12 @@ def _pieces(file: InputFile, sniffed: SniffedFile, count: ItemCount) -> tuple[Wo
     if sniffed.format is None:
         return (WorkItem(url=file.url, format="unknown", problem=sniffed.problem),)
     name = sniffed.format.name
-    can_be_cut = count.starts and (sniffed.codec is None or count.by_member)
+    can_be_cut = count.starts and (sniffed.codec is None or count.by_member or count.seeks)
     starts = [0, *count.starts] if can_be_cut else [0]
     ends = [*starts[1:], None]
     by_member = count.by_member and sniffed.codec == "gzip"
     return tuple(
-        WorkItem(url=file.url, format=name, by_member=by_member, start=start, end=end)
+        WorkItem(url=file.url, format=name, by_member=by_member, start=start, end=end, seek=count.seeks.get(start))
         for start, end in zip(starts, ends, strict=True)
     )
 

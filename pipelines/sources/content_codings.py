@@ -15,7 +15,8 @@ __all__ = ["CODINGS", "decode_content"]
 
 _PIECE_BYTES = 64 * 1024
 _GIVEN_BYTES = 4 * 1024
-_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}  # RFC 9659 allows no more than 8 MiB
+# Windows of 128 MiB; RFC 9659 asks senders for 8 at most.
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}
 
 Found = tuple[bytes, bool]  # plain bytes, and whether damage ended them
 

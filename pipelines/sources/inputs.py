@@ -100,7 +100,7 @@ def list_inputs(given: Iterable[str], fetch: FetchConfig) -> list[InputFile]:
     """
     urls = [os.fspath(one) for one in given]
     if not urls:
-        raise InputError("give --input PATH: the files or folders to clean")
+        raise InputError("give --input PATH: the files or folders to clean; only --source common_crawl needs none")
     files = {file.url: file for url in urls for file in _files_of(url, fetch)}
     if not files:
         raise InputError(f"no file in {', '.join(urls)}; give a folder that holds some")

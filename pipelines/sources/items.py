@@ -113,6 +113,7 @@ class WorkItem:
         by_member: each record begins a gzip member of its own, so offsets are bytes of the file itself.
         start: byte at which the first record begins, as in `Address.record_offset`.
         end: byte at which the next piece begins; None for the end of the file.
+        seek: byte of the file at which decompression begins, where `start` is a place of plain content.
         only: offsets of the items wanted; None for all.
         problem: name and message of the one dead item of a file that nobody can read.
     """
@@ -122,6 +123,7 @@ class WorkItem:
     by_member: bool = False
     start: int = 0
     end: int | None = None
+    seek: int | None = None
     only: frozenset[int] | None = None
     problem: tuple[str, str] | None = None
 

@@ -40,7 +40,11 @@ class Decompressor(Protocol):
 
 
 class Members(io.RawIOBase):
-    """Plain content of all members, one behind the other; all before a damage comes out."""
+    """Plain content of all members, one behind the other; all before a damage comes out.
+
+    Attributes:
+        members: byte in the file at which a member begins, by the byte of plain content with which it begins.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Members(io.RawIOBase):
         self._taken = 0
         self._plain = 0
         self._ready = b""
+        self.members: dict[int, int] = {}
 
     def readable(self) -> bool:
         """True."""
@@ -81,6 +86,8 @@ class Members(io.RawIOBase):
             self._held = b""  # zero bytes behind a member are padding
         if self._plain:
             self._held = self._held.lstrip(b"\0")
+        if self._held:
+            self.members[self._plain] = self._taken - len(self._held)
         return bool(self._held)
 
     def _decompress(self, member: Decompressor) -> bytes:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any
 
-from pipelines.sources.compression import Codec, codec_of, open_plain
+from pipelines.sources.compression import Codec, GzipMembers, codec_of, open_plain
 from pipelines.sources.inputs import InputFile
 from pipelines.sources.items import DeadItem, Item, WorkItem
+from pipelines.sources.members import Members
 from pipelines.sources.remote_files import open_source
 from schemas.configs.clean import CleanConfig
 from schemas.configs.sources import ColumnNames, FetchConfig
@@ -62,6 +63,7 @@ class ItemCount:
         payload_bytes: content of the items, as it is stored.
         starts: places at least a step apart at which items begin, the first one's left out; a file can be cut there.
         by_member: each item begins a gzip member of its own.
+        seeks: for starts of content that is compressed: the byte of the file at which decompression can begin.
     """
 
     items: Counter[str] = field(default_factory=Counter)
@@ -69,6 +71,7 @@ class ItemCount:
     payload_bytes: int = 0
     starts: list[int] = field(default_factory=list)
     by_member: bool = False
+    seeks: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +98,17 @@ class RawInput:
         Raises:
             DamagedInputError: behind the last block that could be decompressed.
         """
+        return self.blocks_and_members()[0]
+
+    def blocks_and_members(self) -> tuple[Iterator[bytes], dict[int, int]]:
+        """The plain content, and the place in the file of each member begun so far, by its place in the content.
+
+        There are none where decompression cannot begin at a member: Zstandard's may need a dictionary.
+        """
         plain = open_plain(self.stream, self.codec, self.file.url)
-        yield from iter(partial(plain.read1, _BLOCK_BYTES), b"")  # `read` would lose what came before damage
+        blocks = iter(partial(plain.read1, _BLOCK_BYTES), b"")  # `read` would lose what came before damage
+        can_begin = self.codec != "zstd" and isinstance(plain.raw, (Members, GzipMembers))
+        return blocks, plain.raw.members if can_begin else {}
 
     def open_again(self) -> IO[bytes]:
         """The file once more, for those who jump in it."""
@@ -134,5 +146,6 @@ def open_content(work: WorkItem, settings: ReadSettings) -> Iterator[io.Buffered
     """
     with open_source(work.url, settings.fetch) as raw:
         codec = codec_of(raw.read(16))
-        raw.seek(work.start)
-        yield open_plain(raw, codec, work.url, work.start)
+        place = work.start if work.seek is None else work.seek
+        raw.seek(place)
+        yield open_plain(raw, codec, work.url, place)

@@ -43,6 +43,23 @@ def _pass_page(window: Window) -> int | None:
     return window.place - start
 
 
+def _beginning(before: int, place: int, members: dict[int, int] | None) -> tuple[int, int] | None:
+    """Where a piece can begin with a page: in the content, and in the file; None where it cannot.
+
+    Args:
+        before: where the page before ended.
+        place: where the page begins.
+        members: of compressed content, by their place in it; those passed are removed. A piece begins with a member, as
+            each hundred pages of a `multistream` dump do.
+    """
+    if members is None:
+        return place, place
+    for passed in [one for one in members if one < before]:
+        del members[passed]
+    start = next((one for one in members if one <= place), None)
+    return None if start is None else (start, members[start])
+
+
 def count_pages(raw: RawInput) -> ItemCount:
     """Count the pages of a dump, or of several put one behind the other.
 
@@ -50,9 +67,13 @@ def count_pages(raw: RawInput) -> ItemCount:
         InputError: the file cannot be read.
     """
     count = ItemCount()
-    window = Window(raw.blocks())
+    blocks, members = raw.blocks_and_members()
+    window = Window(blocks)
     heads, inside, last_start = 0, False, 0
-    while window.skip(_BLANKS):
+    while True:
+        before = window.place
+        if not window.skip(_BLANKS):
+            break
         while len(window.data) < _LONGEST_TAG and window.more():
             pass
         if inside and window.data.startswith(b"</mediawiki>"):
@@ -67,9 +88,10 @@ def count_pages(raw: RawInput) -> ItemCount:
             count.items["page"] += 1
             count.payload_bytes += length
             # Pieces begin inside the first dump alone: a reader looks for its head at the beginning of the file.
-            if raw.codec is None and heads == 1 and place - last_start >= raw.step:
-                count.starts.append(place)
-                last_start = place
+            start = _beginning(before, place, members if raw.codec else None)
+            if heads == 1 and start and start[1] - last_start >= raw.step:
+                count.starts.append(start[0])
+                count.seeks[start[0]] = last_start = start[1]
         elif not inside and _HEAD.match(window.data) and _pass_head(window):
             heads += 1
             inside = True

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import lzma
 import random
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from backports import zstd
 from fastwarc.warc import ArchiveIterator, conversion, resource, response, revisit
 
 from pipelines.sources import census
@@ -60,7 +62,9 @@ def _seeds(shared_data: Path) -> list[bytes]:
     names = ("warcio/example.warc", "warcio/example.warc.gz", "warcio/example.arc.gz", "aut/badexample.arc.gz")
     archives = [(shared_data / "warc" / name).read_bytes() for name in names]
     rows = b"\n".join(b'{"text": "row %d", "id": %d}' % (n, n) for n in range(200)) + b"\n\n  \n"
-    return [*archives, gzip.decompress(archives[2]), rows, gzip.compress(rows), bz2.compress(archives[0])]
+    framed = b"".join(zstd.compress(archives[0][at : at + 700]) for at in range(0, len(archives[0]), 700))
+    packed = [gzip.compress(rows), bz2.compress(archives[0]), lzma.compress(rows), framed]
+    return [*archives, gzip.decompress(archives[2]), rows, *packed]
 
 
 def _damage(data: bytes, draw: random.Random) -> bytes:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import gzip
+import lzma
 import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -136,7 +139,9 @@ def test_damaged_dumps_are_counted_alike(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(census, "_LEAST_PIECE_BYTES", 700)
     draw = random.Random(5)
     whole = dump(*FIVE)
-    for _ in range(300):
+    parts = whole.replace(b"  <page>", b"CUT  <page>").split(b"CUT")
+    members = b"".join(map(bz2.compress, parts))
+    for _ in range(400):
         at, other = draw.randrange(len(whole)), draw.randrange(len(whole))
         content = draw.choice(
             [
@@ -146,15 +151,22 @@ def test_damaged_dumps_are_counted_alike(tmp_path: Path, monkeypatch: pytest.Mon
                 whole[:at] + whole[other : other + 900] + whole[at:],
                 bz2.compress(whole[:at]),
                 bz2.compress(whole)[: 1 + at // 4],
+                members[: draw.randrange(1, len(members))],
+                members[: at % len(members)] + b"\1" + members[at % len(members) + 1 :],
             ]
         )
         read(tmp_path / "a", content)
 
 
-def test_pieces_hold_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = dump(*(page(f"P {n}", f"Text {n}.", number=n) for n in range(50)))
+@pytest.mark.parametrize("pack", [bytes, bz2.compress, gzip.compress, lzma.compress])
+def test_pieces_hold_the_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]) -> None:
+    pages = [page(f"P {n}", f"Text {n}.", number=n) for n in range(80)]
+    head, tail = dump("PAGES").decode().split("PAGES")
+    hundreds = ["".join(pages[at : at + 4]) for at in range(0, 80, 4)]
+    content = b"".join(pack(part.encode()) for part in [head, *hundreds, tail])
     whole = read(tmp_path / "a", content)
-    monkeypatch.setattr(census, "_LEAST_PIECE_BYTES", 2_000)
+    assert len(whole) == 80
+    monkeypatch.setattr(census, "_LEAST_PIECE_BYTES", 1_000)
     given = ReadSettings.of(CleanConfig())
     pieces = take_census(InputFile(str(tmp_path / "a"), len(content), "now"), given).work
     assert len(pieces) > 5
