@@ -30,6 +30,10 @@ _TRAINING: dict[str, type[StageConfig]] = {
 }
 
 
+# The demo's sources are all trusted; there is no raw crawl to tell them from.
+_DATA = tuple(stage for stage in STAGES if stage != "quality")
+
+
 def demo_settings(config: str | None = None, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Settings by stage.
 
@@ -41,7 +45,7 @@ def demo_settings(config: str | None = None, overrides: Sequence[str] = ()) -> d
     if config:
         settings = merge_settings(settings, read_toml(config))
     settings = merge_settings(settings, parse_overrides(list(overrides)))
-    known = [*STAGES, *_TRAINING]
+    known = [*_DATA, *_TRAINING]
     for name, table in settings.items():
         if name not in known or not isinstance(table, dict):
             raise ConfigError(f"{name}: unknown stage; the demo takes stage.key=value with one of {', '.join(known)}")
@@ -57,7 +61,7 @@ def check_settings(settings: dict[str, Any], seed_urls: Sequence[str]) -> None:
     with tempfile.NamedTemporaryFile("wb", suffix=".toml") as stream:
         tomli_w.dump(settings, stream)
         stream.flush()
-        for stage in STAGES:
+        for stage in _DATA:
             if stage != "crawl" or seed_urls:
                 stage_config(stage, stream.name, seed_urls=seed_urls if stage == "crawl" else ())
         for config_class in _TRAINING.values():

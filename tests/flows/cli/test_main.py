@@ -57,7 +57,10 @@ def test_version(capsys: pytest.CaptureFixture[str]):
             ["run", "polish", "--root", "x"],
             "no stage 'polish'; stages are crawl, clean, dedup, tokenizer",
         ),
-        (["run", "mix", "--root", "x", "--runner", "cloud"], "--runner cloud: pipelines run on local, flink or dataflow"),
+        (
+            ["run", "mix", "--root", "x", "--runner", "cloud"],
+            "--runner cloud: pipelines run on local, flink or dataflow",
+        ),
         (["run", "mix", "--root", "x", "--workers", "0"], "--workers 0: give 1 or more"),
         (["run", "mix", "--root", "x", "--seed-url", "http://a.b/"], "--seed-url is for crawl only"),
         (["run", "mix", "--root", "x", "--set", "wieghts=1"], "mix.wieghts: unknown key; did you mean 'weights'"),
