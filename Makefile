@@ -16,7 +16,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-quality bench-flink clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-quality bench-flink clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -87,12 +87,24 @@ lock: setup ## resolve all versions anew into requirements/
 	  --extra dev pyproject.toml -o requirements/dev.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
 	  --extra pipelines --extra dataflow pyproject.toml -o requirements/worker.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/worker.txt \
+	  requirements/bench.in -o requirements/bench.txt
 
-bench-extraction: setup ## main-text extraction against its peers: F1 and pages per second
-	@$(BIN)/python tests/benchmarks/extraction_benchmark.py
+# An environment of its own: what benchmarks compare with is not to be had beside everything else.
+.venv-bench/.stamp: requirements/worker.txt requirements/bench.txt $(STAMP)
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-bench
+	@$(UV) pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements/worker.txt \
+	  -r requirements/bench.txt
+	@touch $@
 
-bench-language: setup ## language identification against its peers: accuracy and documents per second
-	@$(BIN)/python tests/benchmarks/language_benchmark.py
+bench-extraction: .venv-bench/.stamp ## main-text extraction against its peers: F1 and pages per second
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/extraction_benchmark.py
+
+bench-language: .venv-bench/.stamp ## language identification against its peers: accuracy and documents per second
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/language_benchmark.py
+
+bench-clean: .venv-bench/.stamp ## raw pages to documents on all cores, beside datatrove with the same rules
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/clean_benchmark.py
 
 bench-quality: setup ## the quality classifier: area under the curve on other sites, and documents per second
 	@$(BIN)/python tests/benchmarks/quality_benchmark.py
@@ -101,5 +113,5 @@ bench-flink: setup ## CPU time of the chain on Flink beside the local runner
 	@$(BIN)/python tests/benchmarks/flink_cost.py
 
 clean: ## remove .venv, caches and build outputs (never a corpus)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	@find schemas pipelines training flows tests -name __pycache__ -type d -prune -exec rm -rf {} +

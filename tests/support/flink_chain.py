@@ -105,15 +105,19 @@ class Cluster:
                 continue
         return found
 
-    def ports(self) -> list[int]:
-        """Where its processes listen."""
-        found = []
+    def listening(self) -> set[tuple[str, int]]:
+        """Addresses and ports at which its processes listen."""
+        found: set[tuple[str, int]] = set()
         for process in self.processes():
             try:
-                found += [one.laddr.port for one in process.net_connections() if one.status == psutil.CONN_LISTEN]
+                found |= {tuple(one.laddr) for one in process.net_connections() if one.status == psutil.CONN_LISTEN}
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        return sorted(set(found))
+        return found
+
+    def ports(self) -> list[int]:
+        """Where its processes listen."""
+        return sorted({port for _, port in self.listening()})
 
     def workers(self) -> list[psutil.Process]:
         """Its Python workers."""
