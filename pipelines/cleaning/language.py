@@ -1,7 +1,14 @@
-"""Language of a text, offline, by py3langid (Lui and Baldwin 2012); see docs/decisions/0002-language-identifier.md."""
+"""Language of a text, offline, by py3langid and lingua together; see docs/decisions/0002-language-identifier.md.
+
+py3langid (Lui and Baldwin 2012) takes 0.17 ms for a sentence and is right on 999 of 1,000 when it is sure, which it is
+of six sentences in ten. Of its first guesses lingua tells the right one in a third of a millisecond.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from lingua import IsoCode639_1, LanguageDetector, LanguageDetectorBuilder
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 __all__ = ["Identifier", "stated_language"]
@@ -19,6 +26,27 @@ def _sample(text: str) -> str:
     return "\n".join(text[start : start + _WINDOW_CHARACTERS] for start in (0, step, 2 * step))
 
 
+# Above it py3langid is right on 99.9% of single sentences, between 0.95 and it on 97.
+_SURE = 0.98
+_GUESSES = 3
+# Written in Latin letters and unknown to py3langid, which takes them for one another's neighbours.
+_UNKNOWN = frozenset({"tn", "ts", "mi"})
+_LATIN_END = "\u0250"
+_CODES = {one.name.lower(): one for one in vars(IsoCode639_1).values() if isinstance(one, IsoCode639_1)}
+_MACRO = {"no": "nb"}  # lingua tells the two written forms of Norwegian apart
+
+
+@lru_cache(maxsize=4096)
+def _detector(languages: tuple[str, ...]) -> LanguageDetector:
+    # With its models of trigrams alone: 0.2 GB for all 75 languages in place of 1.2, for one sentence in a hundred.
+    codes = [_CODES[language] for language in languages]
+    return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).with_low_accuracy_mode().build()
+
+
+def _is_latin(text: str) -> bool:
+    return 5 * sum(character < _LATIN_END for character in text) > 4 * len(text)
+
+
 class Identifier:
     """Loads the model once; one per process."""
 
@@ -34,8 +62,18 @@ class Identifier:
         sample = _sample(text)
         if not any(character.isalpha() for character in sample):
             return None, 0.0
-        language, probability = self._model.classify(sample)
-        return str(language), round(float(probability), 4)
+        guesses = self._model.rank(sample)[:_GUESSES]
+        language, probability = str(guesses[0][0]), round(float(guesses[0][1]), 4)
+        if probability >= _SURE:
+            return language, probability
+        candidates = {_MACRO.get(code, code) for code, _ in guesses} | (_UNKNOWN if _is_latin(sample) else set())
+        known = tuple(sorted(candidates & _CODES.keys()))
+        if len(known) < 2:
+            return language, probability
+        best = _detector(known).compute_language_confidence_values(sample)[0]
+        if best.value == 0:  # nothing that tells them apart
+            return language, probability
+        return best.language.iso_code_639_1.name.lower(), round(best.value, 4)
 
 
 def stated_language(stated: str | None) -> str | None:

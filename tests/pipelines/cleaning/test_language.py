@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.cleaning.language import Identifier, stated_language
 
@@ -25,6 +30,26 @@ def test_languages(identifier: Identifier, text: str, language: str) -> None:
     assert found == language
     assert score > 0.65
     assert score == round(score, 4)
+
+
+def test_single_sentences_of_75_languages(identifier: Identifier, shared_data: Path) -> None:
+    with gzip.open(shared_data / "langid" / "lingua-sentences.tsv.gz", "rt", encoding="utf-8") as stream:
+        rows = [line.rstrip("\n").split("\t", 1) for line in stream][::5]
+    found = [identifier.identify(text)[0] for _, text in rows]
+    right = sum(a == b or (b, a) == ("nb", "no") for a, (b, _) in zip(found, rows, strict=True))
+    assert right / len(rows) > 0.945
+    # Unknown to the first identifier.
+    for language in ("tn", "ts", "mi"):
+        own = [a == language for a, (b, _) in zip(found, rows, strict=True) if b == language]
+        assert sum(own) > 0.8 * len(own)
+
+
+@given(st.text(max_size=200))
+def test_any_text_has_a_language_and_a_probability_or_none(identifier: Identifier, text: str) -> None:
+    language, score = identifier.identify(text)
+    assert (language is None) == (not any(map(str.isalpha, text)))
+    assert 0 <= score <= 1
+    assert identifier.identify(text) == (language, score)
 
 
 def test_no_letters_no_language(identifier: Identifier) -> None:
