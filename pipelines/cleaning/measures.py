@@ -1,20 +1,22 @@
 r"""What the quality rules measure of a text; each part of it is computed at most once.
 
-Words are maximal runs of `\w` with apostrophes and hyphens inside ("don't", "well-known"); white space and
-punctuation alone are no words. Lines are lines with a character in them; paragraphs are separated by blank lines.
+What a word is stands in `pipelines.cleaning.words`; white space and punctuation alone are none. Lines are lines with a character in them; paragraphs are separated by blank lines.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.cleaning.sentences import sentence_ends
+from pipelines.cleaning.words import word_pattern
+
 __all__ = ["TextMeasures", "share"]
 
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
 # An odd multiplier is a bijection of 64-bit integers (Knuth, "The Art of Computer Programming", volume 3, section 6.4).
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -26,15 +28,16 @@ def share(part: float, whole: float) -> float:
 
 
 class TextMeasures:
-    """A text and what is counted in it."""
+    """A text and what is counted in it; `language` says how to tell sentences (ISO 639-1)."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, language: str | None = None) -> None:
         self.text = text
+        self.language = language
 
     @cached_property
     def words(self) -> list[str]:
         """The words, in order."""
-        return _WORD.findall(self.text)
+        return word_pattern().findall(self.text)
 
     @cached_property
     def word_lengths(self) -> NDArray[np.int64]:
@@ -75,41 +78,74 @@ class TextMeasures:
         lengths: NDArray[np.int64] = sums[n:] - sums[:-n] + (n - 1)
         return lengths
 
+    @cached_property
+    def sentence_ends(self) -> list[int]:
+        """Where sentences end, in code points; see `pipelines.cleaning.sentences`."""
+        return sentence_ends(self.text, self.language)
+
+    @cached_property
+    def sentences(self) -> int:
+        """How many sentences there are where the end of a line ends one too, as C4 counts them."""
+        ends = set(self.sentence_ends)
+        position = 0
+        for line in self.text.split("\n"):
+            if stripped := line.rstrip():
+                ends.add(position + len(stripped))
+            position += len(line) + 1
+        return len(ends)
+
     def top_ngram_characters(self, n: int) -> float:
-        """Share of the characters that lie in the most frequent n-gram; 0 where none comes twice."""
+        """Share of the characters that the most frequent n-gram takes, one space between words; the first of several.
+
+        A text in which none comes twice has a most frequent one too (as datatrove and dolma count).
+        """
         keys = self._ngrams(n)
         if not len(keys):
             return 0.0
         _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-        most = int(counts.max())
-        if most < 2:
-            return 0.0
-        longest = int(self._ngram_lengths(n)[first[counts == most]].max())
-        return min(1.0, share(most * longest, len(self.text)))
+        most = first[counts == counts.max()].min()
+        return share(int(counts.max()) * int(self._ngram_lengths(n)[most]), len(self.text))
 
     def duplicate_ngram_characters(self, n: int) -> float:
-        """Share of the words' characters that lie in a second or later occurrence of an n-gram, each counted once."""
+        """Share of the text's characters in later copies of n-grams, as datatrove counts: from left to right, and on
+        behind a copy that was found.
+        """
         keys = self._ngrams(n)
         if not len(keys):
             return 0.0
-        _, first = np.unique(keys, return_index=True)
-        later = np.ones(len(keys), dtype=bool)
-        later[first] = False
-        edges = np.zeros(len(self.words) + 1, dtype=np.int64)
-        starts = np.flatnonzero(later)
-        np.add.at(edges, starts, 1)
-        np.add.at(edges, starts + n, -1)
-        covered = np.cumsum(edges[:-1]) > 0
-        return share(float(self.word_lengths[covered].sum()), float(self.word_lengths.sum()))
+        _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        # Only n-grams that come twice somewhere can be met again: a few percent of an ordinary text.
+        repeated = np.flatnonzero(counts[group] > 1)
+        sums = np.concatenate(([0], np.cumsum(self.word_lengths)))
+        seen: set[int] = set()
+        characters = past = 0
+        for start, gram in zip(repeated.tolist(), group[repeated].tolist(), strict=True):
+            if start < past:
+                continue
+            if gram in seen:
+                characters += int(sums[start + n] - sums[start])
+                past = start + n
+            else:
+                seen.add(gram)
+        return share(characters, len(self.text))
+
+    def duplicate_ngram_characters_all_copies(self, n: int) -> float:
+        """Share of all n-grams' characters in n-grams that come more than once, all their copies, as dolma counts."""
+        keys = self._ngrams(n)
+        if not len(keys):
+            return 0.0
+        _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        lengths = self._ngram_lengths(n) - (n - 1)
+        return share(int(lengths[counts[group] > 1].sum()), int(lengths.sum()))
 
     @staticmethod
     def duplicates(parts: list[str]) -> tuple[int, int]:
         """How many of `parts` are a second or later copy, and their characters together."""
-        seen: set[str] = set()
-        count = characters = 0
-        for part in parts:
-            if part in seen:
-                count += 1
-                characters += len(part)
-            seen.add(part)
-        return count, characters
+        copies = {part: number - 1 for part, number in Counter(parts).items() if number > 1}
+        return sum(copies.values()), sum(len(part) * number for part, number in copies.items())
+
+    @staticmethod
+    def duplicates_all_copies(parts: list[str]) -> tuple[int, int]:
+        """How many of `parts` come more than once, the first of each with them, and their characters together."""
+        copies = {part: number for part, number in Counter(parts).items() if number > 1}
+        return sum(copies.values()), sum(len(part) * number for part, number in copies.items())

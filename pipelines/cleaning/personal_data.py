@@ -2,34 +2,87 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
+from collections import Counter
+from collections.abc import Collection, Iterator
 
-__all__ = ["EMAIL_PLACEHOLDER", "IP_PLACEHOLDER", "replace_personal_data"]
+from pipelines.cleaning.card_numbers import card_numbers
+from pipelines.cleaning.network_addresses import Span, email_addresses, ip_addresses
+from pipelines.cleaning.phone_numbers import phone_numbers
+from pipelines.cleaning.secrets_in_text import secrets_in_text
+from schemas.configs.clean import PII_KINDS, PiiKind
 
-EMAIL_PLACEHOLDER = "<EMAIL>"
-IP_PLACEHOLDER = "<IP_ADDRESS>"
+__all__ = ["PLACEHOLDERS", "replace_personal_data"]
 
-_EMAIL = re.compile(
-    r"(?<![\w.+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![\w-])"
-)
-_IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\.?\d)")
+PLACEHOLDERS: dict[PiiKind, str] = {
+    "email": "<EMAIL>",
+    "ip-address": "<IP_ADDRESS>",
+    "phone": "<PHONE>",
+    "card": "<CARD>",
+    "secret": "<SECRET>",
+}
+# Seven digits with at most three other characters between two of them: without such a run there is no phone number, no
+# card number and no public IPv4 address but one as short as 8.8.8.8. One search at 100 MB/s, and most lines of prose
+# have none.
+_DIGITS = re.compile(r"\d(?:[^\w\n]{0,3}\d){6}|\d\.\d{1,3}\.\d{1,3}\.\d|[23][0-9A-Fa-f]{3}:", re.ASCII)
+
+_MOST_PASSES = 10
 
 
-def _hide_public(match: re.Match[str]) -> str:
-    try:
-        address = ipaddress.IPv4Address(match.group())
-    except ValueError:
-        return match.group()
-    return IP_PLACEHOLDER if address.is_global else match.group()
+def _found(text: str, kinds: Collection[PiiKind], language: str | None) -> Iterator[tuple[Span, PiiKind]]:
+    """Spans by kind; those of a later kind may lie over those of an earlier one."""
+    if "secret" in kinds:
+        yield from ((span, "secret") for span in secrets_in_text(text))
+    if "email" in kinds:
+        yield from ((span, "email") for span in email_addresses(text))
+    if not _DIGITS.search(text):
+        return
+    if "ip-address" in kinds:
+        yield from ((span, "ip-address") for span in ip_addresses(text))
+    if "card" in kinds:
+        yield from ((span, "card") for span in card_numbers(text))
+    if "phone" in kinds:
+        yield from ((span, "phone") for span in phone_numbers(text, language))
 
 
-def replace_personal_data(text: str) -> tuple[str, int]:
-    """The text with e-mail addresses and public IPv4 addresses replaced, and how many were.
+def _replaced_once(
+    text: str, kinds: Collection[PiiKind], language: str | None, counts: Counter[PiiKind]
+) -> str | None:
+    """The text with what was found replaced; None where nothing was."""
+    taken: list[tuple[Span, PiiKind]] = []
+    covered = bytearray(len(text))
+    for (start, end), kind in _found(text, kinds, language):
+        if covered.find(1, start, end) < 0:
+            covered[start:end] = b"\1" * (end - start)
+            taken.append(((start, end), kind))
+    if not taken:
+        return None
+    parts = []
+    position = 0
+    for (start, end), kind in sorted(taken):
+        parts += [text[position:start], PLACEHOLDERS[kind]]
+        position = end
+        counts[kind] += 1
+    return "".join([*parts, text[position:]])
 
-    Private, loopback and documentation addresses stay: they name nobody.
+
+def replace_personal_data(
+    text: str, kinds: Collection[PiiKind] = PII_KINDS, language: str | None = None
+) -> tuple[str, Counter[PiiKind]]:
+    """The text with personal data replaced, and how often each kind was; doing it again changes nothing.
+
+    Args:
+        text: normalized text.
+        kinds: what is looked for; where two overlap, the one named first in `PII_KINDS`' order of certainty stays:
+            secrets, e-mail, IP addresses, cards, phone numbers.
+        language: of the text, for phone numbers without a country code.
     """
-    text, emails = _EMAIL.subn(EMAIL_PLACEHOLDER, text)
-    before = text.count(IP_PLACEHOLDER)
-    text = _IPV4.sub(_hide_public, text)
-    return text, emails + text.count(IP_PLACEHOLDER) - before
+    counts: Counter[PiiKind] = Counter()
+    # A placeholder may set free what its neighbour kept from being seen, so a second pass is made where the first found
+    # something. Only a text made for it has more than three; it is left after ten, so that it costs no more.
+    for _ in range(_MOST_PASSES):
+        replaced = _replaced_once(text, kinds, language, counts)
+        if replaced is None:
+            break
+        text = replaced
+    return text, counts

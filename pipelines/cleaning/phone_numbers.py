@@ -1,0 +1,82 @@
+"""Phone numbers in text: three cheap patterns find candidates, `phonenumbers` says whether there is such a number.
+
+The library's own search of a text takes every order number of ten digits for an American phone number, at 3.9 MB/s;
+asked about candidates alone it costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import phonenumbers
+
+from pipelines.cleaning.network_addresses import Span
+
+__all__ = ["phone_numbers"]
+
+_GAP = r"[ \u00a0().\-\u2010-\u2013/]"
+_END = r"(?![\w@=]|[.,/\-]\d)"
+# With a country code, from anywhere.
+_INTERNATIONAL = re.compile(rf"(?<![A-Za-z_+])(?:\+|(?<!\d)00(?=[1-9]))\d(?:{_GAP}{{0,3}}\d){{6,14}}{_END}", re.ASCII)
+# As North America writes them; numbers with bare spaces are left, since columns of figures look alike.
+_NORTH_AMERICAN = re.compile(
+    rf"(?<![\w.,+/=\-])(?:1[ .-])?(?:\(\d{{3}}\)[ -]?\d{{3}}[ .-]\d{{4}}|\d{{3}}([.-])\d{{3}}\1\d{{4}}){_END}", re.ASCII
+)
+# After a word that says what follows.
+_CUE = (
+    r"tele?(?:phone|fono|fone|fon)?|phone|mobile?|mob|cell|fax|whats?app|handy|call|t[ée]l(?:[ée]phone)?|"
+    r"телефон|тел|факс|電話|电话|手机|☎|✆|📞|📱"
+)
+_ANNOUNCED = re.compile(
+    rf"(?<![^\W\d_])(?:{_CUE})(?: (?:us|no|nr|number|numbers|at|on)\b)*[.:：]{{0,2}}[ \u00a0]{{0,2}}"
+    rf"(?P<number>\(?\d(?:{_GAP}{{0,2}}\d){{6,14}}){_END}",
+    re.IGNORECASE,
+)
+# Where numbers without a country code are likely to be from, by language (ISO 639-1).
+_REGIONS = {
+    "ar": ("EG", "SA", "MA", "AE"),
+    "bn": ("BD", "IN"),
+    "de": ("DE", "AT", "CH"),
+    "en": ("US", "GB", "IN", "AU", "ZA", "NG", "IE", "NZ"),
+    "es": ("ES", "MX", "AR", "CO", "CL", "PE"),
+    "fr": ("FR", "BE", "CH", "CA"),
+    "hi": ("IN",),
+    "it": ("IT", "CH"),
+    "ja": ("JP",),
+    "ko": ("KR",),
+    "nl": ("NL", "BE"),
+    "pl": ("PL",),
+    "pt": ("BR", "PT"),
+    "ru": ("RU", "KZ", "BY"),
+    "sv": ("SE", "FI"),
+    "tr": ("TR",),
+    "uk": ("UA",),
+    "ur": ("PK", "IN"),
+    "vi": ("VN",),
+    "zh": ("CN", "TW", "HK"),
+}
+
+
+def phone_numbers(text: str, language: str | None) -> Iterator[Span]:
+    """Phone numbers with a country code, as written in North America, or after a word such as `Tel.`."""
+    for match in _INTERNATIONAL.finditer(text):
+        if _exists("+" + match.group().lstrip("+0"), (None,)):
+            yield match.span()
+    for match in _NORTH_AMERICAN.finditer(text):
+        if _exists(match.group(), ("US",)):
+            yield match.span()
+    for match in _ANNOUNCED.finditer(text):
+        if _exists(match["number"], _REGIONS.get(language or "en", ("US", "GB"))):
+            yield match.span("number")
+
+
+def _exists(written: str, regions: tuple[str | None, ...]) -> bool:
+    for region in regions:
+        try:
+            number = phonenumbers.parse(written, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            return True
+    return False
