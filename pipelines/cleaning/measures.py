@@ -1,6 +1,7 @@
-r"""What the quality rules measure of a text; each part of it is computed at most once.
+"""What the quality rules measure of a text; each part of it is computed at most once.
 
-What a word is stands in `pipelines.cleaning.words`; white space and punctuation alone are none. Lines are lines with a character in them; paragraphs are separated by blank lines.
+What a word is stands in `pipelines.cleaning.words`; white space and punctuation alone are none. Lines are lines with a
+character in them; paragraphs are separated by blank lines.
 """
 
 from __future__ import annotations
@@ -82,6 +83,12 @@ class TextMeasures:
     def sentence_ends(self) -> list[int]:
         """Where sentences end, in code points; see `pipelines.cleaning.sentences`."""
         return sentence_ends(self.text, self.language)
+
+    @property
+    def known_sentence_ends(self) -> list[int] | None:
+        """The sentence ends if some rule has asked for them."""
+        ends: list[int] | None = self.__dict__.get("sentence_ends")
+        return ends
 
     @cached_property
     def sentences(self) -> int:

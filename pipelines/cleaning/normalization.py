@@ -1,4 +1,4 @@
-"""One spelling of a text: Unicode normal form C, plain line ends and spaces, no controls, no letters decoded wrongly."""
+"""One spelling of a text: Unicode normal form C, plain line ends and spaces, no controls, no misread letters."""
 
 from __future__ import annotations
 

@@ -45,9 +45,7 @@ def _found(text: str, kinds: Collection[PiiKind], language: str | None) -> Itera
         yield from ((span, "phone") for span in phone_numbers(text, language))
 
 
-def _replaced_once(
-    text: str, kinds: Collection[PiiKind], language: str | None, counts: Counter[PiiKind]
-) -> str | None:
+def _replaced_once(text: str, kinds: Collection[PiiKind], language: str | None, counts: Counter[PiiKind]) -> str | None:
     """The text with what was found replaced; None where nothing was."""
     taken: list[tuple[Span, PiiKind]] = []
     covered = bytearray(len(text))

@@ -11,13 +11,16 @@ from pipelines.cleaning.charset import decode_body
 from pipelines.cleaning.extraction import extract_text
 from pipelines.cleaning.html_page import PageFacts, parse_page
 from pipelines.cleaning.language import Identifier, stated_language
+from pipelines.cleaning.listed import Listed
 from pipelines.cleaning.normalization import normalize, normalize_line
 from pipelines.cleaning.rules import evaluate
 from pipelines.cleaning.sentences import sentence_ends
 from pipelines.cleaning.url_key import url_key
+from pipelines.cleaning.verdict import judge, passes
 from pipelines.sources.formats import HEAD_BYTES, looks_like_html, looks_like_text
 from pipelines.sources.items import Address, DeadItem, Item, ItemError
 from schemas.configs.clean import CleanConfig
+from schemas.configs.clean_presets import RULES
 from schemas.corpus_root import PartitionKey
 from schemas.identity import content_hash, document_id
 from schemas.row_hash import row_hashes
@@ -74,12 +77,15 @@ def _is_html(item: Item) -> bool | None:
 
 
 class RowMaker:
-    """Makes the rows of one partition; one per process, since it holds the language model."""
+    """Makes the rows of one partition; one per process, since it holds the language model and the user's lists."""
 
     def __init__(self, key: PartitionKey, config: CleanConfig) -> None:
         self._key = key
         self._config = config
         self._identifier = Identifier()
+        self._listed = Listed(config.lists)
+        self._listed.load()
+        self._url_rules = [rule for rule in config.active_rules() if RULES[rule].about == "url"]
 
     def row(self, item: Item | DeadItem) -> Row:
         """The table that the item goes to, and its row there."""
@@ -87,7 +93,9 @@ class RowMaker:
             return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
         try:
             refused = self._refusal(item)
-            return ("dropped", self._dropped(item, refused)) if refused else self._judged(item)
+            if refused:
+                return "dropped", self._dropped(item, refused)
+            return self._blocked(item) or self._judged(item)
         except ItemError as error:
             return "dead", dead_row(item.address, error.name, str(error), item.url, self._key)
 
@@ -97,6 +105,15 @@ class RowMaker:
         if item.status is not None and item.status != 200:
             return "http-status"
         return "content-type" if item.text is None and _is_html(item) is None else None
+
+    def _blocked(self, item: Item) -> Row | None:
+        """The row of a page whose URL is refused, which then costs no extraction."""
+        values = {rule: self._listed.url_value(rule, item.url) for rule in self._url_rules}
+        if all(passes(rule, value, self._config) for rule, value in values.items()):
+            return None
+        judged = judge(self._config, values.__getitem__)  # asks for no other rule, since one about the URL fails
+        row = {**self._about(item, None), "scores": sorted(judged.scores.items())}
+        return "dropped", {**row, "rules": list(judged.failed), "unevaluated": list(judged.unevaluated)}
 
     def _page(self, item: Item) -> _Page:
         if item.text is not None:
@@ -137,7 +154,7 @@ class RowMaker:
             return "dropped", self._dropped(item, "no-text", page)
         stated = stated_language(item.language)
         language, score = (stated, None) if stated else self._identifier.identify(page.text)
-        verdict = evaluate(page.text, language, score, self._config)
+        verdict = evaluate(page.text, language, score, self._config, item.url, self._listed)
         if not verdict.text:
             left = [rule for rule in self._config.active_rules() if rule not in verdict.scores]
             scores = {"scores": sorted(verdict.scores.items()), "unevaluated": left}
@@ -154,7 +171,8 @@ class RowMaker:
         if verdict.failed:
             return "dropped", {**row, "rules": list(verdict.failed), "unevaluated": list(verdict.unevaluated)}
         row["text"] = verdict.text
-        row["sentence_ends"] = sentence_ends(verdict.text, language)
+        ends = verdict.sentence_ends
+        row["sentence_ends"] = sentence_ends(verdict.text, language) if ends is None else ends
         return "documents", row
 
 

@@ -6,8 +6,10 @@ give the same rows.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,20 +34,18 @@ class Judgement:
     unevaluated: tuple[str, ...]
 
 
-def passes(rule: str, value: float, config: CleanConfig) -> bool:
-    """Whether a value lies on the kept side of the rule's threshold, both as float32."""
-    threshold = float(np.float32(config.threshold(rule)))
-    match RULES[rule].side:
-        case "at_least":
-            return value >= threshold
-        case "at_most":
-            return value <= threshold
-        case "above":
-            return value > threshold
-        case "below":
-            return value < threshold
-        case "edits":
-            return True
+# By side of the rule: (value, threshold) to whether it is kept.
+_KEEPS: dict[str, Callable[[Any, Any], Any]] = {
+    "at_least": operator.ge,
+    "at_most": operator.le,
+    "above": operator.gt,
+    "below": operator.lt,
+}
+
+
+def passes(rule: str, values: Any, config: CleanConfig) -> Any:
+    """Whether a value, or each of a float32 array, lies on the kept side of the rule's threshold, as float32."""
+    return _KEEPS[RULES[rule].side](values, np.float32(config.threshold(rule)))
 
 
 def language_value(language: str | None, score: float | None, config: CleanConfig) -> float:
@@ -71,7 +71,7 @@ def judge(config: CleanConfig, value_of: Callable[[str], float]) -> Judgement:
 
     def ask(rule: str) -> None:
         scores[rule] = float(np.float32(value_of(rule)))
-        if not passes(rule, scores[rule], config):
+        if not passes(rule, np.float32(scores[rule]), config):
             failed.add(rule)
 
     for rule in filters:

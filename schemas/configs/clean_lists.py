@@ -16,19 +16,23 @@ class CleanLists(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     domains: tuple[str, ...] = Field(
-        (), title="Blocked domains", description="files of domains or IP addresses; subdomains are blocked with them"
+        default=(),
+        title="Blocked domains",
+        description="files of domains or IP addresses; subdomains are blocked with them",
     )
     urls: tuple[str, ...] = Field(
-        (), title="Blocked URLs", description="files of host/path without scheme; what lies below is blocked with it"
+        default=(),
+        title="Blocked URLs",
+        description="files of host/path without scheme; what lies below is blocked with it",
     )
     banned_words: tuple[str, ...] = Field(
-        (), title="Banned URL words", description="files of words; one of them in a URL is too many"
+        default=(), title="Banned URL words", description="files of words; one of them in a URL is too many"
     )
     soft_words: tuple[str, ...] = Field(
-        (), title="Soft URL words", description="files of words; two different ones in a URL are too many"
+        default=(), title="Soft URL words", description="files of words; two different ones in a URL are too many"
     )
     banned_subwords: tuple[str, ...] = Field(
-        (), title="Banned URL parts", description="files of strings, looked for in a URL's letters and digits"
+        default=(), title="Banned URL parts", description="files of strings, looked for in a URL's letters and digits"
     )
     bad_words: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,

@@ -181,8 +181,8 @@ PRESETS: dict[str, Preset] = {
         {"language": 0.99},
         languages=("en",),
     ),
-    # Brown et al. 2020, appendix A, filter Common Crawl by a classifier and by fuzzy deduplication, and state no rule of
-    # this kind, not even one about the language.
+    # Brown et al. 2020, appendix A, filter Common Crawl by a classifier and by fuzzy deduplication, and state no rule
+    # of this kind, not even one about the language.
     "gpt3": Preset(()),
     # Reference documentation repeats itself by nature (signatures, inherited members) and has few full sentences:
     # what is left to refuse is pages with next to no text, pages of bare numbers or names, and one text over and over.

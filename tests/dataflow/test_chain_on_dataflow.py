@@ -114,7 +114,9 @@ def test_what_dataflow_refuses_and_what_fails_there_is_said_in_one_line(
     emulator.refusal = "Dataflow API has not been used in project test-project before"
     code, _, err = call(command("clean", tmp_path / "c", inputs, "dataflow"), settings)
     assert code == 2
-    assert re.fullmatch(rf"corpusmill: Dataflow refuses corpusmill-clean-\w+: .*{emulator.refusal}", err.splitlines()[-1])
+    assert re.fullmatch(
+        rf"corpusmill: Dataflow refuses corpusmill-clean-\w+: .*{emulator.refusal}", err.splitlines()[-1]
+    )
     emulator.refusal = ""
     env = {**os.environ, "CORPUSMILL_DATAFLOW": str(settings)}
     pipe = subprocess.PIPE
