@@ -114,8 +114,9 @@ class TextMeasures:
         return share(int(counts.max()) * int(self._ngram_lengths(n)[most]), len(self.text))
 
     def duplicate_ngram_characters(self, n: int) -> float:
-        """Share of the text's characters in later copies of n-grams, as datatrove counts: from left to right, and on
-        behind a copy that was found.
+        """Share of the text's characters in later copies of n-grams, as datatrove counts.
+
+        The text is read from left to right, and on from behind each copy that is found.
         """
         keys = self._ngrams(n)
         if not len(keys):
