@@ -46,7 +46,7 @@ def card_numbers(text: str) -> Iterator[Span]:
 
 def _issued(digits: str) -> bool:
     return any(
-        low <= digits[: len(low)] <= high and len(digits) in lengths and len(set(digits)) > 2
+        low <= digits[: len(low)] <= high and len(digits) in lengths and len(set(digits)) > 1
         for low, high, lengths in _ISSUERS
     )
 

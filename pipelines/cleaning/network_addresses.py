@@ -22,7 +22,7 @@ _EMAIL = re.compile(
 _FILE_ENDINGS = frozenset({"png", "jpg", "jpeg", "gif", "webp", "svg", "css", "js"})
 
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|-[A-Za-z]|\.\d)", re.ASCII)
-_VERSION_BEFORE = re.compile(r"(?:\bv|version|release|firmware|build|ver\.?|rev\.?)\s{0,2}$", re.IGNORECASE)
+_VERSION_BEFORE = re.compile(r"\b(?:v|version|release|firmware|build|ver\.?|rev\.?)\s{0,2}$", re.IGNORECASE)
 _OUTLINE_AFTER = re.compile(r" [^\W\d_]")
 _OUTLINE_PARTS_BELOW = 30
 # Global unicast addresses begin with 2 or 3 (RFC 4291, section 2.4); what else parses, such as `dead::beef`, is no

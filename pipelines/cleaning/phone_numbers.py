@@ -25,7 +25,7 @@ _NORTH_AMERICAN = re.compile(
 )
 # After a word that says what follows.
 _CUE = (
-    r"tele?(?:phone|fono|fone|fon)?|phone|mobile?|mob|cell|fax|whats?app|handy|call|t[ée]l(?:[ée]phone)?|"
+    r"tel[eé]?(?:phone|fono|fone|fon)?|phone|mobile?|mob|cell|fax|whats?app|handy|call|t[ée]l(?:[ée]phone)?|"
     r"телефон|тел|факс|電話|电话|手机|☎|✆|📞|📱"
 )
 _ANNOUNCED = re.compile(

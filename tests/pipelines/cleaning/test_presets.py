@@ -179,7 +179,7 @@ def real_pages(shared_data: Path) -> list[str]:
 
 def _sentences(text: str) -> int:
     """Places where the segmenter or a line ends something."""
-    ends = sentence_ends(text, "en")
+    ends = set(sentence_ends(text, "en"))
     line_ends = [
         place for place in range(1, len(text) + 1) if text[place - 1] != "\n" and text[place:][:1] in ("", "\n")
     ]
