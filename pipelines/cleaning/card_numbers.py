@@ -36,9 +36,9 @@ _ISSUERS = (
 )
 
 
-def card_numbers(text: str) -> Iterator[Span]:
-    """Card numbers."""
-    for match in _CANDIDATE.finditer(text):
+def card_numbers(text: str, start: int, end: int) -> Iterator[Span]:
+    """Card numbers in a run of digits and what stands between them, which lies at [start, end) of the text."""
+    for match in _CANDIDATE.finditer(text, start, end + 3):
         digits = re.sub(r"\D", "", match.group())
         if _issued(digits) and _check_digit_fits(digits):
             yield match.span()

@@ -13,14 +13,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.cleaning.c4_lines import C4_FORMS, C4Page, read_c4_page
+from pipelines.cleaning.repeated_ngrams import RepeatedNgrams
 from pipelines.cleaning.sentences import sentence_ends
 from pipelines.cleaning.words import word_pattern
 
 __all__ = ["TextMeasures", "share"]
 
 _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
-# An odd multiplier is a bijection of 64-bit integers (Knuth, "The Art of Computer Programming", volume 3, section 6.4).
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def share(part: float, whole: float) -> float:
@@ -34,6 +34,7 @@ class TextMeasures:
     def __init__(self, text: str, language: str | None = None) -> None:
         self.text = text
         self.language = language
+        self._c4_pages: dict[str, C4Page] = {}
 
     @cached_property
     def words(self) -> list[str]:
@@ -56,28 +57,22 @@ class TextMeasures:
         return [part.strip() for part in _PARAGRAPH_BREAK.split(self.text) if part.strip()]
 
     @cached_property
-    def _word_numbers(self) -> NDArray[np.uint64]:
-        """A number for each word, equal for equal words."""
+    def _repeated(self) -> RepeatedNgrams:
         numbers: dict[str, int] = {}
-        values = (numbers.setdefault(word, len(numbers) + 1) for word in self.words)
-        return np.fromiter(values, dtype=np.uint64, count=len(self.words))
+        values = (numbers.setdefault(word, len(numbers)) for word in self.words)
+        return RepeatedNgrams(np.fromiter(values, dtype=np.int64, count=len(self.words)))
 
-    def _ngrams(self, n: int) -> NDArray[np.uint64]:
-        """A 64-bit number for each word n-gram, equal for equal n-grams; empty for texts of fewer words."""
-        words = self._word_numbers
-        if len(words) < n:
-            return np.empty(0, dtype=np.uint64)
-        keys = np.zeros(len(words) - n + 1, dtype=np.uint64)
-        for offset in range(n):
-            keys = (keys ^ words[offset : offset + len(keys)]) * _MIX
-            keys ^= keys >> np.uint64(29)
-        return keys
+    @cached_property
+    def _length_sums(self) -> NDArray[np.int64]:
+        """Characters of all words before each, and of all at the end."""
+        sums: NDArray[np.int64] = np.concatenate(([0], np.cumsum(self.word_lengths)))
+        return sums
 
-    def _ngram_lengths(self, n: int) -> NDArray[np.int64]:
-        """Characters of each n-gram, one space between its words."""
-        sums = np.concatenate(([0], np.cumsum(self.word_lengths)))
-        lengths: NDArray[np.int64] = sums[n:] - sums[:-n] + (n - 1)
-        return lengths
+    def c4_page(self, form: str) -> C4Page:
+        """What a form of C4's rules makes of the text."""
+        if form not in self._c4_pages:
+            self._c4_pages[form] = read_c4_page(self.text, C4_FORMS[form])
+        return self._c4_pages[form]
 
     @cached_property
     def sentence_ends(self) -> list[int]:
@@ -106,28 +101,25 @@ class TextMeasures:
 
         A text in which none comes twice has a most frequent one too (as datatrove and dolma count).
         """
-        keys = self._ngrams(n)
-        if not len(keys):
+        if len(self.words) < n:
             return 0.0
-        _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-        most = first[counts == counts.max()].min()
-        return share(int(counts.max()) * int(self._ngram_lengths(n)[most]), len(self.text))
+        repeated = self._repeated.of(n)
+        count, start = 1, 0
+        if len(repeated.counts):
+            count = int(repeated.counts.max())
+            start = int(repeated.starts[np.argmax(repeated.counts[repeated.groups])])
+        length = int(self._length_sums[start + n] - self._length_sums[start]) + n - 1
+        return share(count * length, len(self.text))
 
     def duplicate_ngram_characters(self, n: int) -> float:
         """Share of the text's characters in later copies of n-grams, as datatrove counts.
 
         The text is read from left to right, and on from behind each copy that is found.
         """
-        keys = self._ngrams(n)
-        if not len(keys):
-            return 0.0
-        _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        # Only n-grams that come twice somewhere can be met again: a few percent of an ordinary text.
-        repeated = np.flatnonzero(counts[group] > 1)
-        sums = np.concatenate(([0], np.cumsum(self.word_lengths)))
+        repeated, sums = self._repeated.of(n), self._length_sums
         seen: set[int] = set()
         characters = past = 0
-        for start, gram in zip(repeated.tolist(), group[repeated].tolist(), strict=True):
+        for start, gram in zip(repeated.starts.tolist(), repeated.groups.tolist(), strict=True):
             if start < past:
                 continue
             if gram in seen:
@@ -139,12 +131,20 @@ class TextMeasures:
 
     def duplicate_ngram_characters_all_copies(self, n: int) -> float:
         """Share of all n-grams' characters in n-grams that come more than once, all their copies, as dolma counts."""
-        keys = self._ngrams(n)
-        if not len(keys):
+        if len(self.words) < n:
             return 0.0
-        _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        lengths = self._ngram_lengths(n) - (n - 1)
-        return share(int(lengths[counts[group] > 1].sum()), int(lengths.sum()))
+        lengths = self._length_sums[n:] - self._length_sums[:-n]
+        return share(int(lengths[self._repeated.of(n).starts].sum()), int(lengths.sum()))
+
+    @cached_property
+    def duplicate_lines(self) -> tuple[int, int]:
+        """Of the lines: see `duplicates`."""
+        return self.duplicates(self.lines)
+
+    @cached_property
+    def duplicate_paragraphs(self) -> tuple[int, int]:
+        """Of the paragraphs: see `duplicates`."""
+        return self.duplicates(self.paragraphs)
 
     @staticmethod
     def duplicates(parts: list[str]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-__all__ = ["Span", "email_addresses", "ip_addresses"]
+__all__ = ["Span", "email_addresses", "ipv4_addresses", "ipv6_addresses"]
 
 # Start and end in code points.
 Span = tuple[int, int]
@@ -29,6 +29,8 @@ _OUTLINE_PARTS_BELOW = 30
 # address of anybody.
 _IPV6 = re.compile(r"(?<![\w:.])[23][0-9a-f]{3}:(?:[0-9a-f]{0,4}:){1,6}(?:[0-9a-f]{1,4})?(?![\w:])", re.ASCII | re.I)
 
+_MAYBE_IPV6 = re.compile(r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]")
+
 
 def email_addresses(text: str) -> Iterator[Span]:
     """E-mail addresses, those of internationalized domains too."""
@@ -38,12 +40,19 @@ def email_addresses(text: str) -> Iterator[Span]:
                 yield match.span()
 
 
-def ip_addresses(text: str) -> Iterator[Span]:
-    """Public IPv4 and IPv6 addresses; private, loopback and documentation addresses name nobody."""
-    for match in _IPV4.finditer(text):
+def ipv4_addresses(text: str, start: int, end: int) -> Iterator[Span]:
+    """Public IPv4 addresses in a run of digits and what stands between them, which lies at [start, end) of the text.
+
+    Private, loopback and documentation addresses name nobody.
+    """
+    for match in _IPV4.finditer(text, start, end + 3):
         if _is_global(match.group()) and not _is_number_of_something(text, match):
             yield match.span()
-    if ":" in text:
+
+
+def ipv6_addresses(text: str) -> Iterator[Span]:
+    """Public IPv6 addresses."""
+    if _MAYBE_IPV6.search(text):
         for match in _IPV6.finditer(text):
             if _is_global(match.group()):
                 yield match.span()

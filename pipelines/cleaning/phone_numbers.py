@@ -28,11 +28,12 @@ _CUE = (
     r"tel[eé]?(?:phone|fono|fone|fon)?|phone|mobile?|mob|cell|fax|whats?app|handy|call|t[ée]l(?:[ée]phone)?|"
     r"телефон|тел|факс|電話|电话|手机|☎|✆|📞|📱"
 )
-_ANNOUNCED = re.compile(
-    rf"(?<![^\W\d_])(?:{_CUE})(?: (?:us|no|nr|number|numbers|at|on)\b)*[.:：]{{0,2}}[ \u00a0]{{0,2}}"
-    rf"(?P<number>\(?\d(?:{_GAP}{{0,2}}\d){{6,14}}){_END}",
+_ANNOUNCED = re.compile(rf"\(?\d(?:{_GAP}{{0,2}}\d){{6,14}}{_END}", re.ASCII)
+_CUE_BEFORE = re.compile(
+    rf"(?<![^\W\d_])(?:{_CUE})(?: (?:us|no|nr|number|numbers|at|on)\b){{0,2}}[.:：]{{0,2}}[ \u00a0]{{0,2}}$",
     re.IGNORECASE,
 )
+_LONGEST_CUE = 30
 # Where numbers without a country code are likely to be from, by language (ISO 639-1).
 _REGIONS = {
     "ar": ("EG", "SA", "MA", "AE"),
@@ -58,17 +59,30 @@ _REGIONS = {
 }
 
 
-def phone_numbers(text: str, language: str | None) -> Iterator[Span]:
-    """Phone numbers with a country code, as written in North America, or after a word such as `Tel.`."""
-    for match in _INTERNATIONAL.finditer(text):
+def phone_numbers(text: str, language: str | None, start: int, end: int) -> Iterator[Span]:
+    """Phone numbers with a country code, as written in North America, or after a word such as `Tel.`.
+
+    Args:
+        text: where they are looked for.
+        language: of the text; numbers after a word are read as those of its countries.
+        start: of a run of digits and what stands between them.
+        end: of that run.
+    """
+    # What follows a number decides whether it ends there.
+    past = end + 3
+    for match in _INTERNATIONAL.finditer(text, start, past):
         if _exists("+" + match.group().lstrip("+0"), (None,)):
             yield match.span()
-    for match in _NORTH_AMERICAN.finditer(text):
+    for match in _NORTH_AMERICAN.finditer(text, start, past):
         if _exists(match.group(), ("US",)):
             yield match.span()
-    for match in _ANNOUNCED.finditer(text):
-        if _exists(match["number"], _REGIONS.get(language or "en", ("US", "GB"))):
-            yield match.span("number")
+    announced = _ANNOUNCED.match(text, start, past)
+    if (
+        announced
+        and _CUE_BEFORE.search(text, max(0, start - _LONGEST_CUE), start)
+        and _exists(announced.group(), _REGIONS.get(language or "en", ("US", "GB")))
+    ):
+        yield announced.span()
 
 
 def _exists(written: str, regions: tuple[str | None, ...]) -> bool:

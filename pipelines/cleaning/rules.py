@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from operator import methodcaller
 
-from pipelines.cleaning.c4_lines import C4_FORMS, C4Page, read_c4_page
+from pipelines.cleaning.c4_lines import C4_FORMS
 from pipelines.cleaning.listed import NO_LISTS, Listed
 from pipelines.cleaning.measures import TextMeasures, share
 from pipelines.cleaning.personal_data import replace_personal_data
@@ -61,25 +61,21 @@ class Edited:
     scores: dict[str, float]
 
 
-def _c4(rule: str, form: str, text: str, language: str | None, config: CleanConfig) -> Edited:
-    page = read_c4_page(text, C4_FORMS[form])
+def _c4(rule: str, form: str, measures: TextMeasures, config: CleanConfig) -> Edited:
+    page = measures.c4_page(form)
     return Edited(page.text, {rule: float(page.removed)})
 
 
-def _pii(text: str, language: str | None, config: CleanConfig) -> Edited:
-    text, counts = replace_personal_data(text, config.pii_kinds, language)
+def _pii(measures: TextMeasures, config: CleanConfig) -> Edited:
+    text, counts = replace_personal_data(measures.text, config.pii_kinds, measures.language)
     by_kind = {f"pii-{kind}": float(counts[kind]) for kind in config.pii_kinds}
     return Edited(text, {"pii": float(counts.total()), **by_kind})
 
 
-EDITS: dict[str, Callable[[str, str | None, CleanConfig], Edited]] = {
+EDITS: dict[str, Callable[[TextMeasures, CleanConfig], Edited]] = {
     **{f"c4-lines-{form}": partial(_c4, f"c4-lines-{form}", form) for form in C4_FORMS},
     "pii": _pii,
 }
-
-
-def _c4_page(measures: TextMeasures, form: str) -> C4Page:
-    return read_c4_page(measures.text, C4_FORMS[form])
 
 
 def _mean_word_length(m: TextMeasures) -> float:
@@ -99,7 +95,8 @@ def _ending(marks: tuple[str, ...]) -> Callable[[TextMeasures], float]:
 
 
 def _alphabetic_words(m: TextMeasures) -> float:
-    return share(sum(any(map(str.isalpha, word)) for word in m.words), len(m.words))
+    # The first character settles nearly every word.
+    return share(sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in m.words), len(m.words))
 
 
 MEASURES: dict[str, Callable[[TextMeasures], float]] = {
@@ -116,10 +113,10 @@ MEASURES: dict[str, Callable[[TextMeasures], float]] = {
     "ellipsis-lines-dolma": _ending(("…",)),
     "alphabetic-words": _alphabetic_words,
     "stop-words": lambda m: len(_STOP_WORDS.intersection(m.words)),
-    "duplicate-lines": lambda m: share(m.duplicates(m.lines)[0], len(m.lines)),
-    "duplicate-paragraphs": lambda m: share(m.duplicates(m.paragraphs)[0], len(m.paragraphs)),
-    "duplicate-line-characters": lambda m: share(m.duplicates(m.lines)[1], len(m.text)),
-    "duplicate-paragraph-characters": lambda m: share(m.duplicates(m.paragraphs)[1], len(m.text)),
+    "duplicate-lines": lambda m: share(m.duplicate_lines[0], len(m.lines)),
+    "duplicate-paragraphs": lambda m: share(m.duplicate_paragraphs[0], len(m.paragraphs)),
+    "duplicate-line-characters": lambda m: share(m.duplicate_lines[1], len(m.text)),
+    "duplicate-paragraph-characters": lambda m: share(m.duplicate_paragraphs[1], len(m.text)),
     "duplicate-lines-all-copies": lambda m: share(m.duplicates_all_copies(m.lines)[0], len(m.lines)),
     "duplicate-line-characters-all-copies": lambda m: share(m.duplicates_all_copies(m.lines)[1], len(m.text)),
     **{f"top-{n}-gram-characters": methodcaller("top_ngram_characters", n) for n in (2, 3, 4)},
@@ -130,16 +127,16 @@ MEASURES: dict[str, Callable[[TextMeasures], float]] = {
     },
     "characters-at-most": lambda m: len(m.text),
     "lorem-ipsum": lambda m: m.text.lower().count("lorem ipsum"),
-    "lorem-ipsum-as-coded": lambda m: _c4_page(m, "as-coded").lorem_ipsum,
-    "lorem-ipsum-fineweb": lambda m: _c4_page(m, "fineweb").lorem_ipsum,
+    "lorem-ipsum-as-coded": lambda m: m.c4_page("as-coded").lorem_ipsum,
+    "lorem-ipsum-fineweb": lambda m: m.c4_page("fineweb").lorem_ipsum,
     "curly-brackets": lambda m: m.text.count("{"),
-    "curly-brackets-as-coded": lambda m: _c4_page(m, "as-coded").curly_brackets,
-    "curly-brackets-fineweb": lambda m: _c4_page(m, "fineweb").curly_brackets,
+    "curly-brackets-as-coded": lambda m: m.c4_page("as-coded").curly_brackets,
+    "curly-brackets-fineweb": lambda m: m.c4_page("fineweb").curly_brackets,
     "sentences": lambda m: m.sentences,
     "end-mark-lines": _ending(_END_MARKS),
     "end-mark-lines-any-script": _ending(_END_MARKS_ANY_SCRIPT),
     "short-lines": lambda m: _line_share(m, lambda line: len(line) <= _SHORT_LINE_CHARACTERS),
-    "repeated-line-characters": lambda m: share(m.duplicates(m.lines)[1], len(m.text) - m.text.count("\n")),
+    "repeated-line-characters": lambda m: share(m.duplicate_lines[1], len(m.text) - m.text.count("\n")),
     "newlines-per-word": lambda m: share(m.text.count("\n"), len(m.words)),
 }
 
@@ -162,7 +159,7 @@ def evaluate(
     edit_scores: dict[str, float] = {}
     for rule in config.active_rules():
         if rule in EDITS:
-            edited = EDITS[rule](measures.text, language, config)
+            edited = EDITS[rule](measures, config)
             edit_scores |= edited.scores
             if edited.text != measures.text:
                 measures = TextMeasures(edited.text, language)

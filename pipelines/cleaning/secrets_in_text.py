@@ -46,12 +46,13 @@ _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<kind>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----"
     r"(?:[^-]{0,20000}-----END (?P=kind)-----|(?:\s{1,4}[A-Za-z0-9+/=]{16,100})*)"
 )
-_ASSIGNMENT = re.compile(
-    r"(?:api[_-]?key|secret|token|passw(?:or)?d|pwd|access[_-]?key|credential)[\w-]{0,24}[\"'`]?\s{0,3}(?::|=|:=|=>)\s{0,3}"
-    r"[\"'`]?(?P<value>[A-Za-z0-9+/_.=~!@#$%^&*-]{16,200})",
+# Values are looked for first, since few texts have a run of 16 such characters behind an equals sign or a colon.
+_VALUE = re.compile(r"[:=]>?\s{0,3}[\"'`]?(?P<value>[A-Za-z0-9+/_.=~!@#$%^&*-]{16,200})", re.ASCII)
+_NAME_BEFORE = re.compile(
+    r"(?:api[_-]?key|secret|token|passw(?:or)?d|pwd|access[_-]?key|credential)[\w-]{0,24}[\"'`]?\s{0,3}[:=]?$",
     re.IGNORECASE | re.ASCII,
 )
-_ASSIGNED_WORDS = re.compile(r"key|secret|token|passw|pwd|credential", re.IGNORECASE)
+_LONGEST_NAME = 50
 # Bits a character. Over 16 characters random hexadecimal digits have 3.0 to 3.7 and random letters and digits 3.6 to 4;
 # words joined by underscores have 2.5 to 3.6, but seldom digits among them.
 _LEAST_BITS = 3.0
@@ -72,10 +73,10 @@ def secrets_in_text(text: str) -> Iterator[Span]:
     if "PRIVATE KEY" in text:
         for match in _PRIVATE_KEY.finditer(text):
             yield match.span()
-    if ("=" in text or ":" in text) and _ASSIGNED_WORDS.search(text):
-        for match in _ASSIGNMENT.finditer(text):
-            if _looks_random(match["value"]):
-                yield match.span("value")
+    for match in _VALUE.finditer(text):
+        named = _NAME_BEFORE.search(text, max(0, match.start() - _LONGEST_NAME), match.start())
+        if named and _looks_random(match["value"]):
+            yield match.span("value")
 
 
 def _is_token_header(encoded: str) -> bool:
