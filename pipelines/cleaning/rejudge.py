@@ -92,7 +92,7 @@ def _flips(table: pa.Table, old: CleanConfig, new: CleanConfig) -> NDArray[np.bo
     offsets = scores.offsets.to_numpy()
     flips |= before[offsets[1:]] > before[offsets[:-1]]
     if "language" in new.active_rules() and old.kept_languages() != new.kept_languages():
-        flips |= ~pc.is_in(table.column("language"), pa.array(_unmoved(table, old, new))).to_numpy()
+        flips |= ~pc.is_in(table.column("language"), pa.array(_unmoved(table, old, new), pa.string())).to_numpy()
     return flips
 
 
@@ -109,15 +109,15 @@ def _judged_again(row: Row, old: CleanConfig, new: CleanConfig) -> Row | None:
     """
     stored: dict[str, float] = dict(row["scores"] or ())
     rules = row.get("rules") or []
+    if rules == ["no-text"] and all(map(_is_about_url, stored)):
+        return row if all(passes(rule, np.float32(value), new) for rule, value in stored.items()) else None
     if not stored:
         return row
     languages_differ = old.kept_languages() != new.kept_languages()
 
     def value_of(rule: str) -> float:
-        if rule == "language" and languages_differ and "no-text" not in rules:
-            return language_value(row["language"], row["language_score"], new)
         if rule == "language" and languages_differ:
-            raise KeyError(rule)  # rows without text have no language to look at
+            return language_value(row["language"], row["language_score"], new)
         return stored[rule]
 
     try:
@@ -126,15 +126,21 @@ def _judged_again(row: Row, old: CleanConfig, new: CleanConfig) -> Row | None:
         return None
     edits = {name: value for name, value in stored.items() if name not in RULES or RULES[name].side == "edits"}
     again = {**row, "scores": sorted((judged.scores | edits).items())}
+    if any(map(_is_about_url, judged.failed)):
+        # Such a page is not extracted, so that its row says less than that of one that was.
+        decided = {"rules": list(judged.failed), "unevaluated": list(judged.unevaluated)}
+        return {**again, **decided} if any(map(_is_about_url, rules)) else None
     if rules == ["no-text"]:
         left = [rule for rule in new.active_rules() if rule not in judged.scores and rule not in edits]
         return {**again, "unevaluated": left}
     if not judged.failed:
         return {**again, "rules": []} if row.get("text") is not None else None
-    if any(RULES[rule].about == "url" for rule in judged.failed):
-        return None  # such a page is not extracted, so that its row says less
     moved = {"text": None, "sentence_ends": None, "rules": list(judged.failed), "unevaluated": list(judged.unevaluated)}
     return {**again, **moved}
+
+
+def _is_about_url(rule: str) -> bool:
+    return rule in RULES and RULES[rule].about == "url"
 
 
 def _with_twins_text(dropped: pa.Table, repeats: NDArray[np.bool_], documents: pa.Table) -> list[Row]:

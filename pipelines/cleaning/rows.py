@@ -115,6 +115,12 @@ class RowMaker:
         row = {**self._about(item, None), "scores": sorted(judged.scores.items())}
         return "dropped", {**row, "rules": list(judged.failed), "unevaluated": list(judged.unevaluated)}
 
+    def _asked_about_url(self, item: Item) -> dict[str, Any]:
+        """What rules said of a page that had no text for the others."""
+        scores = {rule: self._listed.url_value(rule, item.url) for rule in self._url_rules}
+        left = [rule for rule in self._config.active_rules() if rule not in scores]
+        return {"scores": sorted(scores.items()), "unevaluated": left} if scores else {}
+
     def _page(self, item: Item) -> _Page:
         if item.text is not None:
             return _Page(normalize(item.text), None, PageFacts(title=normalize_line(item.title)))
@@ -151,14 +157,14 @@ class RowMaker:
     def _judged(self, item: Item) -> Row:
         page = self._page(item)
         if not page.text:
-            return "dropped", self._dropped(item, "no-text", page)
+            return "dropped", {**self._dropped(item, "no-text", page), **self._asked_about_url(item)}
         stated = stated_language(item.language)
         language, score = (stated, None) if stated else self._identifier.identify(page.text)
         verdict = evaluate(page.text, language, score, self._config, item.url, self._listed)
         if not verdict.text:
             left = [rule for rule in self._config.active_rules() if rule not in verdict.scores]
-            scores = {"scores": sorted(verdict.scores.items()), "unevaluated": left}
-            return "dropped", {**self._dropped(item, "no-text", page), **scores}
+            said = {"language": language, "language_score": score, "scores": sorted(verdict.scores.items())}
+            return "dropped", {**self._dropped(item, "no-text", page), **said, "unevaluated": left}
         digest = content_hash(verdict.text)
         row = {
             "document_id": document_id(self._key.source, item.record_key, digest),
