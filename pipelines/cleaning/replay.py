@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.cleaning.list_files import LIST_PREFIX, list_records
+from pipelines.cleaning.lists.list_files import LIST_PREFIX, list_records
 from pipelines.cleaning.reread import Addresses, bucket_of_part, work_at
 from pipelines.cleaning.row_counts import check_conservation, counts_besides_rows, items_of, row_counts
 from pipelines.engine.settings import Engine

@@ -11,7 +11,7 @@ from pipelines.cleaning.charset import decode_body
 from pipelines.cleaning.extraction import extract_text
 from pipelines.cleaning.html_page import PageFacts, parse_page
 from pipelines.cleaning.language import Identifier, stated_language
-from pipelines.cleaning.listed import Listed
+from pipelines.cleaning.lists.listed import Listed
 from pipelines.cleaning.normalization import normalize, normalize_line
 from pipelines.cleaning.rules import evaluate
 from pipelines.cleaning.sentences import sentence_ends

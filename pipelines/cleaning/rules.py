@@ -13,9 +13,9 @@ from functools import partial
 from operator import methodcaller
 
 from pipelines.cleaning.c4_lines import C4_FORMS
-from pipelines.cleaning.listed import NO_LISTS, Listed
+from pipelines.cleaning.lists.listed import NO_LISTS, Listed
 from pipelines.cleaning.measures import TextMeasures, share
-from pipelines.cleaning.personal_data import replace_personal_data
+from pipelines.cleaning.privacy.personal_data import replace_personal_data
 from pipelines.cleaning.verdict import judge, language_value
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import RULES

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.cleaning.brake import check_brake
-from pipelines.cleaning.list_files import list_records
+from pipelines.cleaning.lists.list_files import list_records
 from pipelines.cleaning.retune import earlier_run, retune
 from pipelines.cleaning.row_counts import check_conservation, row_counts
 from pipelines.engine.settings import Engine

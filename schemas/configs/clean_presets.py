@@ -3,7 +3,7 @@
 A rule measures the text as the rules before it in the list left it, and keeps a document while its value lies on the
 kept side of the threshold. Rules that edit the text have no threshold. What each rule measures is written where it is
 computed, in `pipelines.cleaning.rules`; where two published implementations of a rule differ, which side a preset
-takes stands in docs/decisions/0006-sides-of-published-rules.md.
+takes stands in docs/decisions/0012-sides-of-published-rules.md.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipelines.cleaning.network_addresses import Span
+from pipelines.cleaning.privacy.network_addresses import Span
 
 __all__ = ["card_numbers"]
 

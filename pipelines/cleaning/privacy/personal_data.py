@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from pipelines.cleaning.card_numbers import card_numbers
-from pipelines.cleaning.network_addresses import Span, email_addresses, ipv4_addresses, ipv6_addresses
-from pipelines.cleaning.phone_numbers import phone_numbers
-from pipelines.cleaning.secrets_in_text import secrets_in_text
+from pipelines.cleaning.privacy.card_numbers import card_numbers
+from pipelines.cleaning.privacy.network_addresses import Span, email_addresses, ipv4_addresses, ipv6_addresses
+from pipelines.cleaning.privacy.phone_numbers import phone_numbers
+from pipelines.cleaning.privacy.secrets_in_text import secrets_in_text
 from schemas.configs.clean import PII_KINDS, PiiKind
 
 __all__ = ["PLACEHOLDERS", "replace_personal_data"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import phonenumbers
 
-from pipelines.cleaning.network_addresses import Span
+from pipelines.cleaning.privacy.network_addresses import Span
 
 __all__ = ["phone_numbers"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from pipelines.cleaning.bad_words import BadWords
-from pipelines.cleaning.block_lists import UrlLists
+from pipelines.cleaning.lists.bad_words import BadWords
+from pipelines.cleaning.lists.block_lists import UrlLists
 from schemas.configs.clean_lists import CleanLists
 
 __all__ = ["NO_LISTS", "Listed"]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.cleaning.bad_words import BadWords
-from pipelines.cleaning.block_lists import HashedSet, UrlLists
-from pipelines.cleaning.list_files import list_records, read_entries
-from pipelines.cleaning.listed import Listed
+from pipelines.cleaning.lists.bad_words import BadWords
+from pipelines.cleaning.lists.block_lists import HashedSet, UrlLists
+from pipelines.cleaning.lists.list_files import list_records, read_entries
+from pipelines.cleaning.lists.listed import Listed
 from pipelines.cleaning.rules import evaluate
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_lists import CleanLists

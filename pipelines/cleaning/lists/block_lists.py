@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from ahocorasick_rs import AhoCorasick
 
-from pipelines.cleaning.list_files import read_entries
+from pipelines.cleaning.lists.list_files import read_entries
 from schemas.configs.clean_lists import CleanLists
 
 __all__ = ["HashedSet", "UrlLists"]

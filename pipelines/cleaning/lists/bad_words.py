@@ -6,7 +6,7 @@ import unicodedata
 
 from ahocorasick_rs import AhoCorasick
 
-from pipelines.cleaning.list_files import read_entries
+from pipelines.cleaning.lists.list_files import read_entries
 from pipelines.cleaning.words import is_spaced_letter
 from schemas.configs.clean_lists import CleanLists
 

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from pipelines.cleaning.network_addresses import Span
+from pipelines.cleaning.privacy.network_addresses import Span
 
 __all__ = ["secrets_in_text"]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.cleaning.personal_data import PLACEHOLDERS, replace_personal_data
+from pipelines.cleaning.privacy.personal_data import PLACEHOLDERS, replace_personal_data
 from pipelines.cleaning.rules import evaluate
 from schemas.configs.clean import PII_KINDS, CleanConfig
 
