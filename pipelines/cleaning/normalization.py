@@ -7,7 +7,7 @@ import unicodedata
 
 import ftfy
 
-__all__ = ["normalize", "normalize_line"]
+__all__ = ["normalize", "normalize_line", "storable"]
 
 # CR LF, CR, VT, FF, NEL, and the line and paragraph separators: everything that ends a line somewhere.
 _LINE_ENDS = "\r\v\f\x85\u2028\u2029"
@@ -16,6 +16,7 @@ _LINE_END = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 _REMOVED = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f\xad\ufeff\ud800-\udfff]")
 _SPACE = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _RUN_OF_SPACES = re.compile(r"(?<=[^ \t])(?: [ \t]+|\t[ \t]*)")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 # What UTF-8 read as another charset leaves: two characters beyond ASCII in a row, one before a space that was a
 # no-break space, or a control of Latin-1 (NEL alone ends a line). Few lines in Latin script have any, and `ftfy` reads
@@ -69,3 +70,11 @@ def _spaced(line: str) -> str:
 def normalize_line(text: str | None) -> str | None:
     """A title or another field as one line; None where nothing is left."""
     return " ".join(normalize(text or "").split()) or None
+
+
+def storable(text: str | None) -> str | None:
+    """A field that is kept as it is stated, but for what no reader of Parquet takes: NUL and lone surrogates.
+
+    Each becomes U+FFFD, so that two URLs that differ in one still differ from those that have none.
+    """
+    return text if text is None or text.isprintable() else _UNSTORABLE.sub("\ufffd", text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +12,7 @@ from pipelines.cleaning.extraction import extract_text
 from pipelines.cleaning.html_page import PageFacts, parse_page
 from pipelines.cleaning.language import Identifier, stated_language
 from pipelines.cleaning.lists.listed import Listed
-from pipelines.cleaning.normalization import normalize, normalize_line
+from pipelines.cleaning.normalization import normalize, normalize_line, storable
 from pipelines.cleaning.rules import evaluate
 from pipelines.cleaning.sentences import sentence_ends
 from pipelines.cleaning.url_key import url_key
@@ -65,6 +65,19 @@ def _address(address: Address) -> dict[str, Any]:
     }
 
 
+def _with_storable_fields(item: Item | DeadItem) -> Item | DeadItem:
+    address = replace(item.address, record_id=storable(item.address.record_id))
+    if isinstance(item, DeadItem):
+        return replace(item, address=address, url=storable(item.url), message=storable(item.message) or "")
+    return replace(
+        item,
+        address=address,
+        url=storable(item.url),
+        content_type=storable(item.content_type),
+        robots=storable(item.robots),
+    )
+
+
 def _is_html(item: Item) -> bool | None:
     """Whether the body is HTML (True), plain text (False) or neither (None), by stated type and content."""
     head = item.body[:HEAD_BYTES]
@@ -89,6 +102,7 @@ class RowMaker:
 
     def row(self, item: Item | DeadItem) -> Row:
         """The table that the item goes to, and its row there."""
+        item = _with_storable_fields(item)
         if isinstance(item, DeadItem):
             return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
         try:

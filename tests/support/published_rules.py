@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 
 Values = dict[str, float]
 
 
+@cache
 def words_of(text: str) -> list[str]:
     found: list[str] = []
     current = ""
@@ -75,6 +77,7 @@ def gopher_quality(text: str) -> Values:
     }
 
 
+@cache
 def gopher_repetition(text: str) -> Values:
     words, lines, paragraphs = words_of(text), _lines(text), _paragraphs(text)
     size = len(text) or 1

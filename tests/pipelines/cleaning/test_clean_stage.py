@@ -194,6 +194,27 @@ def test_stated_fields_of_rows(corpus_root: CorpusRoot, tmp_path: Path) -> None:
     assert kept["captured_at"].isoformat() == "2024-05-18T00:00:00+00:00"
 
 
+def test_what_no_reader_takes_is_in_no_column(corpus_root: CorpusRoot, tmp_path: Path) -> None:
+    bad = "\ud800\0"
+    row = {
+        "text": f"ok {bad} here",
+        "url": f"http://a/{bad}",
+        "id": f"x{bad}",
+        "title": f"t{bad}",
+        "language": f"e{bad}",
+    }
+    clean(corpus_root, _write(tmp_path / "in", {"a": [row, {**row, "text": bad}, {**row, "text": 1}]}), preset="gpt3")
+    rows = [
+        row for table in ("documents", "dropped", "dead") for row in read_table(corpus_root, table, KEY).to_pylist()
+    ]
+    assert len(rows) == 3
+    for row in rows:
+        texts = [value for value in row.values() if isinstance(value, str)]
+        assert not any("\0" in text or "\ud800" in text for text in texts)
+    assert rows[0]["text"] == "ok here"
+    assert rows[0]["url"] == "http://a/?\ufffd"
+
+
 def test_lists_of_the_user(corpus_root: CorpusRoot, tmp_path: Path) -> None:
     """A page on a blocked domain costs no extraction; a changed list makes the partition stale, and no replay mixes."""
     rows = [{"text": f"Text {n}, if not naughty.", "url": f"http://{host}.example/"} for n, host in enumerate("abc")]
