@@ -16,7 +16,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-flink clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-quality bench-flink clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -93,6 +93,9 @@ bench-extraction: setup ## main-text extraction against its peers: F1 and pages 
 
 bench-language: setup ## language identification against its peers: accuracy and documents per second
 	@$(BIN)/python tests/benchmarks/language_benchmark.py
+
+bench-quality: setup ## the quality classifier: area under the curve on other sites, and documents per second
+	@$(BIN)/python tests/benchmarks/quality_benchmark.py
 
 bench-flink: setup ## CPU time of the chain on Flink beside the local runner
 	@$(BIN)/python tests/benchmarks/flink_cost.py

@@ -86,6 +86,12 @@ _ENTRIES = (
         config="schemas.configs.heldout:HeldoutConfig",
         module="pipelines.heldout.stage",
     ),
+    StageEntry(
+        name="quality",
+        summary="train the classifier that tells trusted text from raw crawl",
+        config="schemas.configs.quality:QualityConfig",
+        module="pipelines.quality.stage",
+    ),
 )
 
 STAGES: dict[str, StageEntry] = {entry.name: entry for entry in _ENTRIES}

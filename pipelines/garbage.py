@@ -13,14 +13,16 @@ from collections.abc import Iterator
 
 from schemas.catalog import manifest_of, manifest_table
 from schemas.corpus_root import MANIFEST_NAME, CorpusRoot, PartitionKey
+from schemas.errors import StageError
 from schemas.lease import Leases, no_new_leases, read_leases
 from schemas.storage import TEMPORARY_SUFFIX
 from schemas.tables import TABLES
+from schemas.takedown import read_takedowns
 
 __all__ = ["collect", "garbage"]
 
 # Folders of units that have a name and no partition.
-_OF_NAMES = frozenset({"heldout", "tokenizers"})
+_OF_NAMES = frozenset({"classifiers", "heldout", "tokenizers"})
 
 
 def _in_work_folders(root: CorpusRoot, leases: Leases) -> Iterator[str]:
@@ -76,7 +78,12 @@ def garbage(root: CorpusRoot) -> list[str]:
 
     Raises:
         ManifestError: a manifest is damaged, so that nobody knows what it lists.
+        StageError: a takedown was interrupted; what it needs to go on lies where garbage would.
     """
+    if read_takedowns(root).pending:
+        raise StageError(
+            f"a takedown in {root.url} was interrupted; run `corpusmill takedown --root {root.url}` to finish it first"
+        )
     leases = read_leases(root)
     return sorted([*_in_work_folders(root, leases), *_in_tables(root, leases), *_in_mixtures(root, leases)])
 
@@ -89,6 +96,7 @@ def collect(root: CorpusRoot, dry_run: bool = False) -> list[str]:
 
     Raises:
         ManifestError: as `garbage`; nothing was removed.
+        StageError: as `garbage`; nothing was removed.
         OutputError: the corpus cannot be written.
     """
     if dry_run:

@@ -3,7 +3,7 @@
 <root>/corpus.toml                                   sources in order
 <root>/<table>/<source>/<partition>/part-*.parquet   + manifest.json in the folder of a stage's first table
 <root>/tokens/<tokenizer>/<split>/<source>/<partition>/shard-*.arrow
-<root>/tokenizers/<name>/tokenizer.json     <root>/mixtures/<name>.json
+<root>/tokenizers/<name>/tokenizer.json     <root>/mixtures/<name>.json     <root>/classifiers/<name>/model.arrow
 <root>/.work/                                        temporary files of running units; `gc` removes what is left
 """
 

@@ -45,7 +45,7 @@ _DOCUMENT_WITHOUT_TEXT: list[pa.Field] = [
     pa.field("robots_policy", pa.string()),
     pa.field("content_type", pa.string()),
     pa.field("charset", pa.string()),
-    pa.field("scores", pa.map_(pa.string(), pa.float32())),  # measured value by rule
+    pa.field("scores", pa.map_(pa.string(), pa.float32())),  # measured value by rule; `characters` of the judged text
     *_RECORD,
 ]
 

@@ -15,7 +15,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import dataflow_commands, demo_command, flink_commands, maintenance, run_command, training_commands
+from flows.cli import (
+    dataflow_commands,
+    demo_command,
+    flink_commands,
+    maintenance,
+    run_command,
+    takedown_command,
+    training_commands,
+)
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash, log_thread_crash
 from schemas.errors import CorpusmillError
@@ -35,6 +43,7 @@ app = typer.Typer(
 run_command.register(app)
 training_commands.register(app)
 maintenance.register(app)
+takedown_command.register(app)
 demo_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)

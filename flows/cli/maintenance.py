@@ -89,14 +89,20 @@ def _report(
     root: Annotated[str, typer.Argument(help="The corpus.", show_default=False)],
     run: Annotated[str | None, typer.Option(help="Folder of a training run.")] = None,
     finetune_run: Annotated[str | None, typer.Option(help="Folder of a fine-tuning run.")] = None,
-    out: Annotated[str | None, typer.Option(help="The page; report.html in the corpus where not given.")] = None,
+    funnel: Annotated[
+        bool, typer.Option("--funnel", help="The funnel page instead: losses, values and samples by rule.")
+    ] = False,
+    out: Annotated[str | None, typer.Option(help="The page; report.html or funnel.html in the corpus.")] = None,
     as_json: _Json = False,
 ) -> None:
+    from flows.funnel_report.page import write_funnel_report
     from flows.report.page import write_report
-    from schemas.storage import join_url
+    from schemas.errors import ConfigError
 
     corpus = _existing(root)
-    written = write_report(corpus.url, run, finetune_run, out or join_url(corpus.url, "report.html"))
+    if funnel and (run or finetune_run):
+        raise ConfigError("--funnel is a page on documents alone; leave out --run and --finetune-run")
+    written = write_funnel_report(corpus.url, out) if funnel else write_report(corpus.url, run, finetune_run, out)
     if as_json:
         print_json({"report": written})
     else:
@@ -122,7 +128,8 @@ _TEXTS = {
     ),
     "report": (
         "Write the report: one static HTML page on a corpus and its model.",
-        "It shows the funnel, duplicates, tokens, losses, scores, samples, and time and memory of each step.",
+        "It shows the funnel, duplicates, tokens, losses, scores, samples, and time and memory of each step. With "
+        "--funnel it is about documents alone: what each rule removed and measured, and pages it kept and dropped.",
         "corpusmill report corpus --run corpus/runs/first",
     ),
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["register", "show_units", "total_counts"]
 
 # The names are repeated here so that `--help` imports no stage; a test compares them with the registry.
-_SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix or heldout."
+_SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix, heldout or quality."
 _HELP = (
     f"{_SHORT}\n\n"
     "A unit of work (the stage on one partition) that is done already, with the same settings and inputs, is skipped. "
@@ -54,9 +54,11 @@ def show_units(stage: str, outcomes: list[dict[str, Any]]) -> None:
         for outcome in outcomes
     ]
     print_table(stage, ["unit", "status", "rows", "seconds"], rows)
-    counts = total_counts(outcomes)
-    if counts:
-        print_table("", ["counted", "number"], [[name, f"{number:,}"] for name, number in counts.items() if number])
+    counted = [[name, f"{number:,}"] for name, number in total_counts(outcomes).items() if number]
+    notes = [(name, value) for outcome in outcomes for name, value in outcome.get("notes", {}).items()]
+    counted += [[name, f"{value:g}"] for name, value in notes if isinstance(value, float)]
+    if counted:
+        print_table("", ["counted", "number"], counted)
 
 
 def _perform(name: str, request: StageRequest[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from flows.report import numbers
@@ -14,7 +14,7 @@ from flows.report.facts import ReportFacts, read_facts
 from schemas.split import SPLITS
 from schemas.storage import Folder, join_url
 
-__all__ = ["render", "write_report"]
+__all__ = ["page_environment", "put_page", "render", "write_report"]
 
 _NAME = "report.html"
 _PROGRAMS = ("corpusmill", "apache-beam", "pyarrow", "tokenizers", "torch")
@@ -55,9 +55,11 @@ def _training_plots(facts: ReportFacts) -> dict[str, Markup]:
     return drawn
 
 
-def _environment() -> Environment:
+def page_environment(package: str = "flows.report") -> Environment:
+    """Templates of a package, with this one's style sheet and the filters for numbers; all that is shown is escaped."""
+    own = PackageLoader("flows.report", package_path="")
     environment = Environment(
-        loader=PackageLoader("flows.report", package_path=""),
+        loader=own if package == "flows.report" else ChoiceLoader([PackageLoader(package, package_path=""), own]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -80,7 +82,7 @@ def render(facts: ReportFacts, made_at: datetime) -> str:
     """The page as HTML; the same facts and time give the same bytes."""
     programs = {name: version(name) for name in _PROGRAMS} | {"Python": platform.python_version()}
     return (
-        _environment()
+        page_environment()
         .get_template("template.html")
         .render(
             facts=facts,
@@ -108,8 +110,15 @@ def write_report(root: str, run: str | None = None, finetune_run: str | None = N
         ManifestError: a manifest or a run's description is damaged.
         OutputError: the page cannot be written.
     """
-    page = render(read_facts(root, run, finetune_run), datetime.now(UTC))
-    target = out or join_url(root, _NAME)
+    return put_page(render(read_facts(root, run, finetune_run), datetime.now(UTC)), out or join_url(root, _NAME))
+
+
+def put_page(page: str, target: str) -> str:
+    """Write a page to a path or URL; gives back where it lies.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     folder, _, name = target.rpartition("/")
     Folder(folder or ("/" if target.startswith("/") else ".")).put_whole(name, page.encode("utf-8"))
     return target

@@ -11,17 +11,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from pipelines.cleaning.row_counts import NO_PAGES
 from pipelines.engine.staging import StagedTable
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import RULES
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import LossBrakeError
 from schemas.storage import Folder
+from schemas.takedown import TAKEDOWN_RULE
 
 __all__ = ["brake_folder", "check_brake", "lost_share"]
 
-# Items that were no page to judge; a repeat passed every rule.
-_NOT_JUDGED = ("revisit", "http-status", "content-type", "repeat")
+# A repeat passed every rule; what was taken down says nothing of the rules.
+_NOT_JUDGED = (*NO_PAGES, "repeat", TAKEDOWN_RULE)
 _SAMPLES = 5
 _COLUMNS = ["url", "title", "language", "scores", "rules", "record_file", "record_offset"]
 

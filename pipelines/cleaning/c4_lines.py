@@ -1,7 +1,7 @@
 """C4's rules about lines, in the three forms in which they are around (Raffel et al. 2020, section 2.2).
 
 What a form keeps of a page, and what it looks for in which lines, differs: see
-docs/decisions/0012-sides-of-published-rules.md.
+docs/decisions/0007-sides-of-published-rules.md.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from pipelines.cleaning.reread import Addresses
+from pipelines.cleaning.row_counts import NO_PAGES
 from pipelines.cleaning.verdict import judge, language_value, passes
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import RULES
@@ -30,7 +31,7 @@ __all__ = ["Resettled", "resettle", "same_but_thresholds"]
 # Settings that say nothing but which values are kept.
 _ABOUT_VALUES = {"preset", "rules", "thresholds", "languages", *CleanConfig.operational}
 # Reasons to drop an item that no rule of the config decided about.
-_NO_RULES = frozenset({"revisit", "http-status", "content-type", "no-text", "repeat"})
+_NO_RULES = frozenset({*NO_PAGES, "no-text", "repeat"})
 
 Row = dict[str, Any]
 

@@ -27,6 +27,7 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError
 from schemas.manifest import Manifest
 from schemas.storage import Folder
+from schemas.takedown import read_takedowns
 
 __all__ = ["replay"]
 
@@ -92,12 +93,13 @@ def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error
         from pipelines.engine.runner import run_pipeline
         from pipelines.engine.write_parts import staged_tables
 
-        pieces = work_at(_addresses(root, key, error), manifest)
+        pieces = work_at(_addresses(root, key, error), manifest, config)
         stored = _stored_rows(root, key, manifest, folder, error)
         buckets = bucket_count(manifest.counts["payload_bytes"])
+        takedowns = read_takedowns(root)
 
         def build(pipeline: Any) -> Any:
-            return pipeline | "Replay" >> CleanPages(pieces, key, config, folder, buckets, stored)
+            return pipeline | "Replay" >> CleanPages(pieces, key, config, folder, buckets, stored, takedowns)
 
         run_pipeline(build, engine, "replay", folder)
         tables = staged_tables(folder, CLEAN_TABLES)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pipelines.sources.census import FileCensus, take_census
 from pipelines.sources.inputs import list_inputs
 from pipelines.sources.items import WorkItem
+from pipelines.sources.source_format import ReadSettings
+from schemas.configs.clean import CleanConfig
 from schemas.errors import InputError
 from schemas.manifest import InputRecord, Manifest
 
@@ -22,11 +24,11 @@ def bucket_of_part(name: str) -> int:
     return int(name.removeprefix("part-").removesuffix(".parquet"))
 
 
-def _unchanged(url: str, manifest: Manifest) -> FileCensus:
+def _unchanged(url: str, manifest: Manifest, config: CleanConfig) -> FileCensus:
     known: dict[str, InputRecord] = {record.name: record for record in manifest.inputs}
-    (file,) = list_inputs([url])
+    (file,) = list_inputs([url], config.fetch)
     same = url in known and known[url].digest == file.record().digest
-    census = take_census(file) if same else None
+    census = take_census(file, ReadSettings.of(config)) if same else None
     if census is None or census.record.content_digest != known[url].content_digest:
         raise InputError(
             f"{url} has changed since {manifest.source}/{manifest.partition} was cleaned, so its records cannot be "
@@ -35,15 +37,16 @@ def _unchanged(url: str, manifest: Manifest) -> FileCensus:
     return census
 
 
-def work_at(addresses: Addresses, manifest: Manifest) -> list[WorkItem]:
+def work_at(addresses: Addresses, manifest: Manifest, config: CleanConfig) -> list[WorkItem]:
     """The pieces of files that hold the items at `addresses`, which read these items alone.
 
     Raises:
         InputError: a file is missing, or is not the one that was cleaned.
+        StageError: a server does not give it.
     """
     pieces = []
     for url, offsets in sorted(addresses.items()):
-        for piece in _unchanged(url, manifest).work:
+        for piece in _unchanged(url, manifest, config).work:
             wanted = {one for one in offsets if piece.start <= one and (piece.end is None or one < piece.end)}
             if wanted:
                 pieces.append(replace(piece, only=frozenset(wanted)))

@@ -14,18 +14,24 @@ from pipelines.cleaning.row_counts import check_conservation, counts_besides_row
 from pipelines.engine.settings import Engine
 from pipelines.engine.spill import BucketedSpill, SpillRef, bucket_count
 from pipelines.engine.unit import Unit, UnitOutput
+from pipelines.takedown.find import taken_rows
 from schemas.configs.clean import CleanConfig
 from schemas.manifest import Manifest, read_manifest
 from schemas.storage import Folder
 from schemas.tables import DEAD, DOCUMENTS, DROPPED
+from schemas.takedown import TakedownList
 
 __all__ = ["earlier_run", "retune"]
 
 _SCHEMAS = {"documents": DOCUMENTS, "dropped": DROPPED, "dead": DEAD}
 
 
-def earlier_run(unit: Unit, config: CleanConfig) -> tuple[Manifest, CleanConfig] | None:
-    """The committed partition and its settings, if it was made of the same inputs and differs in thresholds alone."""
+def earlier_run(unit: Unit, config: CleanConfig, takedowns: TakedownList) -> tuple[Manifest, CleanConfig] | None:
+    """The committed partition and its settings, if it was made of the same inputs and differs in thresholds alone.
+
+    None too where a page was taken down, or is on the list and still there: what the other rules would say of its row
+    is not stored, nor which of its repeats would stand in for it.
+    """
     manifest = read_manifest(unit.folder())
     if manifest is None or manifest.stage_version != unit.version:
         return None
@@ -33,7 +39,9 @@ def earlier_run(unit: Unit, config: CleanConfig) -> tuple[Manifest, CleanConfig]
     if {(record.name, record.digest) for record in manifest.inputs} != wanted:
         return None
     old = same_but_thresholds(manifest, config)
-    return None if old is None else (manifest, old)
+    if old is None or (takedowns and any(taken_rows(unit.root, takedowns, [unit.key]))):
+        return None
+    return manifest, old
 
 
 def _parts(unit: Unit, manifest: Manifest, table: str) -> dict[int, str]:
@@ -49,7 +57,12 @@ def _read(unit: Unit, table: str, name: str | None) -> pa.Table:
 
 
 def retune(
-    unit: Unit, config: CleanConfig, earlier: tuple[Manifest, CleanConfig], engine: Engine, folder: Folder
+    unit: Unit,
+    config: CleanConfig,
+    earlier: tuple[Manifest, CleanConfig],
+    engine: Engine,
+    folder: Folder,
+    takedowns: TakedownList,
 ) -> UnitOutput:
     """Write the partition as cleaning from scratch under `config` would.
 
@@ -77,11 +90,11 @@ def retune(
         for table, content in rows.items():
             stored += spill.add(table, bucket, content)
     stored += spill.flush()
-    pieces = work_at(again, manifest)
+    pieces = work_at(again, manifest, config)
     buckets = bucket_count(manifest.counts["payload_bytes"])
 
     def build(pipeline: Any) -> Any:
-        return pipeline | "Retune" >> CleanPages(pieces, unit.key, config, folder, buckets, stored)
+        return pipeline | "Retune" >> CleanPages(pieces, unit.key, config, folder, buckets, stored, takedowns)
 
     run_pipeline(build, engine, "retune", folder)
     staged = staged_tables(folder, CLEAN_TABLES)

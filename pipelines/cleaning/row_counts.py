@@ -10,8 +10,10 @@ from pipelines.engine.staging import StagedTable
 from schemas.errors import StageError
 from schemas.manifest import Manifest
 
-__all__ = ["check_conservation", "counts_besides_rows", "items_of", "row_counts"]
+__all__ = ["NO_PAGES", "check_conservation", "counts_besides_rows", "items_of", "row_counts"]
 
+# Reasons to drop items that are no pages to judge: their source or their headers say so.
+NO_PAGES = ("revisit", "http-status", "content-type", "wiki-namespace", "wiki-redirect", "wiki-model")
 _ROW_COUNTS = ("documents", "dropped", "dead")
 _ITEMS = "items."
 

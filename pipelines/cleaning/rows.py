@@ -15,8 +15,10 @@ from pipelines.cleaning.lists.listed import Listed
 from pipelines.cleaning.normalization import normalize, normalize_line, storable
 from pipelines.cleaning.rules import evaluate
 from pipelines.cleaning.sentences import sentence_ends
+from pipelines.cleaning.takedown_rows import takedown_row
 from pipelines.cleaning.url_key import url_key
 from pipelines.cleaning.verdict import judge, passes
+from pipelines.quality.pinned import named_classifier
 from pipelines.sources.formats import HEAD_BYTES, looks_like_html, looks_like_text
 from pipelines.sources.items import Address, DeadItem, Item, ItemError
 from schemas.configs.clean import CleanConfig
@@ -25,6 +27,7 @@ from schemas.corpus_root import PartitionKey
 from schemas.identity import content_hash, document_id
 from schemas.row_hash import row_hashes
 from schemas.tables import DROPPED
+from schemas.takedown import TakedownList
 
 __all__ = ["RowMaker", "dead_row", "settle_repeats"]
 
@@ -92,10 +95,12 @@ def _is_html(item: Item) -> bool | None:
 class RowMaker:
     """Makes the rows of one partition; one per process, since it holds the language model and the user's lists."""
 
-    def __init__(self, key: PartitionKey, config: CleanConfig) -> None:
+    def __init__(self, key: PartitionKey, config: CleanConfig, takedowns: TakedownList | None = None) -> None:
         self._key = key
         self._config = config
+        self._takedowns = takedowns or TakedownList()
         self._identifier = Identifier()
+        self._classifier = named_classifier(config)
         self._listed = Listed(config.lists)
         self._listed.load()
         self._url_rules = [rule for rule in config.active_rules() if RULES[rule].about == "url"]
@@ -103,6 +108,15 @@ class RowMaker:
     def row(self, item: Item | DeadItem) -> Row:
         """The table that the item goes to, and its row there."""
         item = _with_storable_fields(item)
+        if self._takedowns.has_url(url_key(item.url)):
+            about = {"url": item.url, "source": self._key.source, "partition": self._key.partition}
+            return "dropped", takedown_row({**about, **_address(item.address)}, self._config)
+        table, row = self._made_row(item)
+        if self._takedowns.has_id(row.get("document_id")):
+            return "dropped", takedown_row(row, self._config)
+        return table, row
+
+    def _made_row(self, item: Item | DeadItem) -> Row:
         if isinstance(item, DeadItem):
             return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
         try:
@@ -114,6 +128,8 @@ class RowMaker:
             return "dead", dead_row(item.address, error.name, str(error), item.url, self._key)
 
     def _refusal(self, item: Item) -> str | None:
+        if item.refused:
+            return item.refused
         if item.kind == "revisit":
             return "revisit"
         if item.status is not None and item.status != 200:
@@ -143,8 +159,6 @@ class RowMaker:
         if not is_html:
             return _Page(normalize(content), charset, PageFacts())
         parsed = parse_page(content, self._config.max_html_nodes, self._config.max_html_depth)
-        if parsed is None:
-            return _Page("", charset, PageFacts())
         facts = parsed.facts()  # before extraction, which may change the tree
         return _Page(normalize(extract_text(parsed, self._config.extractor)), charset, facts)
 
@@ -174,7 +188,7 @@ class RowMaker:
             return "dropped", {**self._dropped(item, "no-text", page), **self._asked_about_url(item)}
         stated = stated_language(item.language)
         language, score = (stated, None) if stated else self._identifier.identify(page.text)
-        verdict = evaluate(page.text, language, score, self._config, item.url, self._listed)
+        verdict = evaluate(page.text, language, score, self._config, item.url, self._listed, self._classifier)
         if not verdict.text:
             left = [rule for rule in self._config.active_rules() if rule not in verdict.scores]
             said = {"language": language, "language_score": score, "scores": sorted(verdict.scores.items())}
@@ -186,7 +200,8 @@ class RowMaker:
             **self._about(item, page),
             "language": language,
             "language_score": score,
-            "scores": sorted(verdict.scores.items()),
+            # Of dropped rows nothing else says how long their text was.
+            "scores": sorted({**verdict.scores, "characters": float(len(verdict.text))}.items()),
         }
         if verdict.failed:
             return "dropped", {**row, "rules": list(verdict.failed), "unevaluated": list(verdict.unevaluated)}

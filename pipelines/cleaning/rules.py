@@ -13,12 +13,16 @@ from functools import partial
 from operator import methodcaller
 
 from pipelines.cleaning.c4_lines import C4_FORMS
+from pipelines.cleaning.gutenberg import strip_gutenberg
 from pipelines.cleaning.lists.listed import NO_LISTS, Listed
 from pipelines.cleaning.measures import TextMeasures, share
 from pipelines.cleaning.privacy.personal_data import replace_personal_data
 from pipelines.cleaning.verdict import judge, language_value
+from pipelines.quality.classifier import Classifier
+from pipelines.quality.draw import pareto_draw
 from schemas.configs.clean import CleanConfig
-from schemas.configs.clean_presets import RULES
+from schemas.configs.clean_presets import QUALITY_DRAW, RULES
+from schemas.identity import content_hash
 
 __all__ = ["EDITS", "MEASURES", "Edited", "Verdict", "evaluate"]
 
@@ -40,7 +44,8 @@ class Verdict:
 
     Attributes:
         text: after the editing rules.
-        scores: measured value by rule; of an editing rule how many places it edited, of `pii` by kind too.
+        scores: measured value by rule; of an editing rule how many places it edited, of `pii` by kind too; `quality`,
+            the classifier's score, beside the draw.
         failed: rules whose threshold the document misses, in the order of the rule list; empty where it is kept.
         unevaluated: costly rules left out because another had failed.
         sentence_ends: where sentences of `text` end, if a rule asked; None otherwise.
@@ -66,6 +71,11 @@ def _c4(rule: str, form: str, measures: TextMeasures, config: CleanConfig) -> Ed
     return Edited(page.text, {rule: float(page.removed)})
 
 
+def _gutenberg(measures: TextMeasures, config: CleanConfig) -> Edited:
+    text, parts = strip_gutenberg(measures.text)
+    return Edited(text, {"gutenberg": float(parts)})
+
+
 def _pii(measures: TextMeasures, config: CleanConfig) -> Edited:
     text, counts = replace_personal_data(measures.text, config.pii_kinds, measures.language)
     by_kind = {f"pii-{kind}": float(counts[kind]) for kind in config.pii_kinds}
@@ -73,6 +83,7 @@ def _pii(measures: TextMeasures, config: CleanConfig) -> Edited:
 
 
 EDITS: dict[str, Callable[[TextMeasures, CleanConfig], Edited]] = {
+    "gutenberg": _gutenberg,
     **{f"c4-lines-{form}": partial(_c4, f"c4-lines-{form}", form) for form in C4_FORMS},
     "pii": _pii,
 }
@@ -148,19 +159,21 @@ def evaluate(
     config: CleanConfig,
     url: str | None = None,
     listed: Listed = NO_LISTS,
+    classifier: Classifier | None = None,
 ) -> Verdict:
-    """Apply the active rules of `config` to a document.
+    """Apply the active rules of `config` to a document; `classifier` is the one that it names.
 
+    The quality draw is of the text as it is stored, after all editing rules, wherever it stands in the list.
     Values are rounded to float32 before they are compared, as they are stored, so that filtering by the stored scores
     gives the same documents.
     """
     measures = TextMeasures(text, language)
     seen: dict[str, TextMeasures] = {}
-    edit_scores: dict[str, float] = {}
+    other_scores: dict[str, float] = {}
     for rule in config.active_rules():
         if rule in EDITS:
             edited = EDITS[rule](measures, config)
-            edit_scores |= edited.scores
+            other_scores |= edited.scores
             if edited.text != measures.text:
                 measures = TextMeasures(edited.text, language)
         else:
@@ -171,12 +184,16 @@ def evaluate(
             return listed.url_value(rule, url)
         if rule == "bad-words":
             return listed.bad_words(seen[rule].text, language)
+        if rule == QUALITY_DRAW and classifier is not None:
+            other_scores["quality"] = classifier.score(measures.text)
+            draw = pareto_draw(content_hash(measures.text), config.seed, config.pareto_alpha)
+            return other_scores["quality"] + draw
         return language_value(language, language_score, config) if rule == "language" else MEASURES[rule](seen[rule])
 
     judged = judge(config, value_of)
     return Verdict(
         text=measures.text,
-        scores=judged.scores | edit_scores,
+        scores=judged.scores | other_scores,
         failed=judged.failed,
         unevaluated=judged.unevaluated,
         sentence_ends=measures.known_sentence_ends,

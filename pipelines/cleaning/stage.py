@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipelines.cleaning.brake import check_brake
@@ -16,19 +17,47 @@ from pipelines.engine.spill import bucket_count
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.staging import StagedTable
 from pipelines.engine.unit import Unit, UnitOutput, run_unit
+from pipelines.quality.pinned import with_pinned_classifier
 from pipelines.sources.census import FileCensus, take_census
+from pipelines.sources.common_crawl import slice_files
 from pipelines.sources.inputs import InputFile, list_inputs
+from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
-from schemas.errors import LossBrakeError
+from schemas.configs.sources import CommonCrawlConfig
+from schemas.errors import ConfigError, LossBrakeError
 from schemas.manifest import InputRecord
 from schemas.storage import Folder
+from schemas.takedown import TakedownList, read_takedowns
 
-__all__ = ["STAGE_VERSION", "clean_unit", "pending", "run"]
+__all__ = ["STAGE_VERSION", "clean_unit", "input_files", "pending", "run"]
 
 STAGE_VERSION = 3
 
 # In the work folder of a unit that the brake stopped: what the next run needs to go on with the files there.
 _CLEANED = "cleaned.json"
+_ON_LIST = {"urls", "domains", "ids"}
+
+# A source of this name, without inputs, is read from Common Crawl; others say so by a table of settings.
+_COMMON_CRAWL = "common_crawl"
+
+
+def input_files(request: StageRequest[CleanConfig]) -> list[InputFile]:
+    """The files to clean: those given, or those of Common Crawl.
+
+    Raises:
+        InputError: one is missing, or none is given.
+        ConfigError: both inputs and Common Crawl are asked for, or it is not clear which files of it.
+        StageError: a server does not answer.
+    """
+    config = request.config
+    crawl = config.common_crawl
+    if crawl is None and request.source == _COMMON_CRAWL and not request.inputs:
+        crawl = CommonCrawlConfig.model_validate({})
+    if crawl is None:
+        return list_inputs(request.inputs, config.fetch)
+    if request.inputs:
+        raise ConfigError(f"--input {request.inputs[0]} and common_crawl are two places to read from; give one of them")
+    return slice_files(crawl, request.key().partition, config.fetch)
 
 
 def clean_unit(request: StageRequest[CleanConfig], files: Sequence[InputFile]) -> Unit:
@@ -63,18 +92,24 @@ def _counts(censuses: Sequence[FileCensus], tables: dict[str, StagedTable]) -> d
 
 
 def _from_scratch(
-    unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: Engine, folder: Folder
+    unit: Unit,
+    config: CleanConfig,
+    files: Sequence[InputFile],
+    engine: Engine,
+    folder: Folder,
+    takedowns: TakedownList,
 ) -> UnitOutput:
     from pipelines.cleaning.transform import CLEAN_TABLES, CleanPages
     from pipelines.engine.runner import run_pipeline
     from pipelines.engine.write_parts import staged_tables
 
-    censuses = [take_census(file) for file in files]
+    settings = ReadSettings.of(config)
+    censuses = [take_census(file, settings) for file in files]
     work = [piece for census in censuses for piece in census.work]
     buckets = bucket_count(sum(census.payload_bytes for census in censuses))
 
     def build(pipeline: Any) -> Any:
-        return pipeline | "Clean" >> CleanPages(work, unit.key, config, folder, buckets)
+        return pipeline | "Clean" >> CleanPages(work, unit.key, config, folder, buckets, takedowns=takedowns)
 
     run_pipeline(build, engine, "clean", folder)
     tables = staged_tables(folder, CLEAN_TABLES)
@@ -84,17 +119,23 @@ def _from_scratch(
     )
 
 
-def _remember(folder: Folder, output: UnitOutput) -> None:
+def _remember(folder: Folder, output: UnitOutput, takedowns: TakedownList) -> None:
     inputs = [record.model_dump() for record in output.inputs or ()]
     content = {"counts": output.counts, "inputs": inputs, "notes": output.notes}
+    content["takedowns"] = takedowns.model_dump(mode="json", include=_ON_LIST)
     folder.put_whole(_CLEANED, json.dumps(content).encode())
 
 
-def _remembered(folder: Folder) -> UnitOutput:
+def _remembered(folder: Folder, takedowns: TakedownList) -> UnitOutput | None:
+    """What a brake stopped; None where nothing, or where pages were taken down since."""
     from pipelines.cleaning.transform import CLEAN_TABLES
     from pipelines.engine.write_parts import staged_tables
 
+    if not folder.exists(_CLEANED):
+        return None
     content = json.loads(folder.read(_CLEANED))
+    if content["takedowns"] != takedowns.model_dump(mode="json", include=_ON_LIST):
+        return None
     inputs = tuple(InputRecord.model_validate(record) for record in content["inputs"])
     tables = staged_tables(folder, CLEAN_TABLES)
     return UnitOutput(tables=tables, counts=content["counts"], notes=content["notes"], inputs=inputs)
@@ -106,21 +147,22 @@ def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: 
     Raises:
         LossBrakeError: the rules dropped more than the settings allow.
     """
-    if folder.exists(_CLEANED):
-        output = _remembered(folder)
+    takedowns = read_takedowns(unit.root)  # before anything is read: what comes later takes down what is committed
+    output = _remembered(folder, takedowns)
+    if output is not None:
         folder.remove(_CLEANED)  # from here on files may be committed, so that they are no longer all here
     else:
         folder.remove_tree()  # what a killed run left half done
         folder.make()
-        earlier = earlier_run(unit, config)
+        earlier = earlier_run(unit, config, takedowns)
         if earlier:
-            output = retune(unit, config, earlier, engine, folder)
+            output = retune(unit, config, earlier, engine, folder, takedowns)
         else:
-            output = _from_scratch(unit, config, files, engine, folder)
+            output = _from_scratch(unit, config, files, engine, folder, takedowns)
     try:
         check_brake(unit.root, unit.key, config, output.counts, output.tables["dropped"])
     except LossBrakeError:
-        _remember(folder, output)
+        _remember(folder, output, takedowns)
         raise
     return output
 
@@ -133,13 +175,15 @@ def run(request: StageRequest[CleanConfig]) -> StageResult:
         LossBrakeError: the rules dropped more than the settings allow; nothing was committed.
         StageError: rows do not add up to the items counted, or a worker failed.
     """
-    files = list_inputs(request.inputs)
-    request.engine.require_reachable([*(file.url for file in files), *request.config.lists.files()])
+    request = replace(request, config=with_pinned_classifier(request.config))
+    config, files = request.config, input_files(request)
+    named = [*config.lists.files(), *filter(None, [config.classifier])]
+    request.engine.require_reachable([*(file.url for file in files), *named])
     unit = clean_unit(request, files)
     outcome = run_unit(
         unit,
         request.engine,
-        lambda folder: _clean(unit, request.config, files, request.engine, folder),
+        lambda folder: _clean(unit, config, files, request.engine, folder),
         resumable=True,
     )
     return StageResult(stage="clean", outcomes=(outcome,))
@@ -151,4 +195,5 @@ def pending(request: StageRequest[CleanConfig]) -> int:
     Raises:
         InputError: an input is missing, or source or partition are not named.
     """
-    return int(clean_unit(request, list_inputs(request.inputs)).done() is None)
+    request = replace(request, config=with_pinned_classifier(request.config))
+    return int(clean_unit(request, input_files(request)).done() is None)

@@ -16,11 +16,13 @@ from pipelines.engine.spill import BucketedSpill, NumberedRef, bucket_of
 from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
 from pipelines.sources.items import DeadItem, Item, WorkItem
 from pipelines.sources.reader import read_items
+from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
 from schemas.corpus_root import PartitionKey
 from schemas.identity import content_hash
 from schemas.storage import Folder
 from schemas.tables import DEAD, DOCUMENTS, DROPPED
+from schemas.takedown import TakedownList
 
 __all__ = ["CLEAN_TABLES", "CleanPages", "ComputeRows", "ReadItems"]
 
@@ -33,19 +35,27 @@ _BLOCK_ROWS = 256
 class ReadItems(beam.DoFn):
     """Pieces of files in, their items out."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, settings: ReadSettings) -> None:
+        self._settings = settings
 
     def process(self, element: WorkItem) -> Iterator[Item | DeadItem]:
         """Read one piece."""
-        yield from read_items(element, self._limit)
+        yield from read_items(element, self._settings)
 
 
 @with_output_types(NumberedRef)
 class ComputeRows(beam.DoFn):
     """Items in, references of spilled rows out, by bucket."""
 
-    def __init__(self, key: PartitionKey, config: CleanConfig, folder: Folder, buckets: int) -> None:
+    def __init__(
+        self,
+        key: PartitionKey,
+        config: CleanConfig,
+        folder: Folder,
+        buckets: int,
+        takedowns: TakedownList | None = None,
+    ) -> None:
+        self._takedowns = takedowns
         self._key = key
         self._config = config
         self._folder = folder
@@ -53,7 +63,7 @@ class ComputeRows(beam.DoFn):
 
     def setup(self) -> None:
         """Load the language model once a worker."""
-        self._maker = RowMaker(self._key, self._config)
+        self._maker = RowMaker(self._key, self._config, self._takedowns)
 
     def start_bundle(self) -> None:
         """Begin with nothing pending."""
@@ -93,13 +103,14 @@ class CleanPages(beam.PTransform):
         folder: Folder,
         buckets: int,
         stored: Sequence[NumberedRef] = (),
+        takedowns: TakedownList | None = None,
     ) -> None:
-        """Read `work`; the rows behind `stored` are written beside those that come of it."""
+        """Read `work`, save what was taken down; the rows behind `stored` are written beside those that come of it."""
         super().__init__()
         self._work = list(work)
         self._stored = list(stored)
-        self._compute = ComputeRows(key, config, folder.child("spill"), buckets)
-        self._limit = config.max_item_bytes
+        self._compute = ComputeRows(key, config, folder.child("spill"), buckets, takedowns)
+        self._settings = ReadSettings.of(config)
         self._writer = PartWriter(folder, CLEAN_TABLES, {"documents": ["document_id"]}, finish=settle_repeats)
 
     def expand(self, pipeline: Any) -> Any:
@@ -108,7 +119,7 @@ class CleanPages(beam.PTransform):
             pipeline
             | "List" >> beam.Create(self._work)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.ParDo(ReadItems(self._limit))
+            | "Read" >> beam.ParDo(ReadItems(self._settings))
             | "Compute" >> beam.ParDo(self._compute)
         )
         stored = pipeline | "Stored" >> beam.Create(self._stored).with_output_types(NumberedRef)

@@ -6,12 +6,17 @@ answers differently the second time it is asked (DNS rebinding) gains nothing. E
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 
+import httpcore
 import httpx
+
+from pipelines.crawl.deadline import DeadlineBackend
 
 __all__ = ["CheckedTransport", "PrivateAddressError", "is_global_address"]
 
@@ -30,17 +35,54 @@ def is_global_address(text: str) -> bool:
     return address.is_global and not address.is_multicast
 
 
+@contextlib.contextmanager
+def _as_httpx(request: httpx.Request) -> Iterator[None]:
+    """Give errors of the connection the classes that httpx gives them."""
+    try:
+        yield
+    except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+        raise httpx.ConnectError(str(error) or type(error).__name__, request=request) from error
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise httpx.TransportError(str(error) or type(error).__name__, request=request) from error
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, request: httpx.Request, response: httpcore.Response) -> None:
+        self._request, self._response = request, response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx(self._request):
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._response.close()
+
+
 class CheckedTransport(httpx.BaseTransport):
     """Resolves, judges and connects; `connect_to` names other places for some, and these may be private."""
 
-    def __init__(self, connect_to: Mapping[str, str], *, allow_private: bool) -> None:
+    def __init__(
+        self, connect_to: Mapping[str, str], *, allow_private: bool, total_seconds: float | None = None
+    ) -> None:
+        """Take the settings.
+
+        Args:
+            connect_to: `host:port` to ask in place of another.
+            allow_private: whether all hosts may lie at private addresses.
+            total_seconds: how long a connection may last, from connecting to the last byte of the answer.
+        """
         self._connect_to = connect_to
         self._allow_private = allow_private
         # No connection is used twice: one to a shared address was verified for the first host name only.
-        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=sys.maxsize,
+            max_keepalive_connections=0,
+            network_backend=DeadlineBackend(total_seconds),
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request to the first address of its host that takes the connection.
+        """Send a request to the first address of its host that takes the connection. Threads may call it at once.
 
         The response carries that address as its extension `server_address`.
 
@@ -50,19 +92,22 @@ class CheckedTransport(httpx.BaseTransport):
         """
         refused: httpx.ConnectError | None = None
         for address, port in self._addresses(request):
-            pinned = httpx.Request(
+            pinned = httpcore.Request(
                 request.method,
-                request.url.copy_with(host=address, port=port),
-                headers=request.headers,  # `Host` stays that of the URL
+                httpcore.URL(scheme=request.url.scheme, host=address, port=port, target=request.url.raw_path),
+                headers=request.headers.raw,  # `Host` stays that of the URL
+                content=b"",
                 extensions={**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")},
             )
             try:
-                response = self._inner.handle_request(pinned)
+                with _as_httpx(request):
+                    response = self._pool.handle_request(pinned)
             except httpx.ConnectError as error:
                 refused = error
             else:
-                response.extensions["server_address"] = address
-                return response
+                extensions = {**response.extensions, "server_address": address}
+                body = _Body(request, response)
+                return httpx.Response(response.status, headers=response.headers, stream=body, extensions=extensions)
         raise refused or httpx.ConnectError(f"{request.url.host} has no address", request=request)
 
     def _addresses(self, request: httpx.Request) -> list[tuple[str, int]]:
@@ -85,7 +130,7 @@ class CheckedTransport(httpx.BaseTransport):
 
     def close(self) -> None:
         """Close what is open."""
-        self._inner.close()
+        self._pool.close()
 
     def __exit__(
         self,

@@ -6,15 +6,14 @@ import contextlib
 import datetime
 import time
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 import httpx
 
 from pipelines.crawl.addresses import CheckedTransport, PrivateAddressError
-from pipelines.crawl.pace import Pace
-from pipelines.crawl.urls import host_of
 from schemas.configs.crawl import CrawlConfig
 
-__all__ = ["Answer", "Failure", "Fetcher", "media_type"]
+__all__ = ["Answer", "Failure", "Fetcher", "is_worth_another_try", "media_type", "retry_after_seconds"]
 
 _TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
 _DECODED = frozenset({"gzip", "deflate"})
@@ -33,7 +32,6 @@ class Answer:
     decoded: bool
     server_address: str
     captured_at: datetime.datetime
-    retries: int
 
     @property
     def is_redirect(self) -> bool:
@@ -51,7 +49,6 @@ class Failure:
 
     error: str
     message: str
-    retries: int = 0
 
 
 def media_type(content_type: str) -> tuple[str, str | None]:
@@ -61,14 +58,36 @@ def media_type(content_type: str) -> tuple[str, str | None]:
     return kind.strip(), named.get("charset", "").strip("\"' ") or None
 
 
-class Fetcher:
-    """Asks for URLs, politely; redirects are answers like others."""
+def is_worth_another_try(result: Answer | Failure) -> bool:
+    """Whether the same question may have another answer in a moment."""
+    return result.error == "connection" if isinstance(result, Failure) else result.status in _TRY_AGAIN
 
-    def __init__(self, config: CrawlConfig, pace: Pace) -> None:
-        self._config = config
-        self._pace = pace
+
+def retry_after_seconds(result: Answer | Failure) -> float:
+    """The pause that a server under strain asks for (RFC 9110, section 10.2.3), in seconds or up to a date; else 0."""
+    value = result.header("retry-after").strip() if isinstance(result, Answer) and result.status in _TRY_AGAIN else ""
+    if value.isdecimal():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    until = until if until.tzinfo else until.replace(tzinfo=datetime.UTC)
+    return max(0.0, (until - datetime.datetime.now(datetime.UTC)).total_seconds())
+
+
+class Fetcher:
+    """Asks for URLs; threads may ask at once. Redirects are answers like others, and so is every status."""
+
+    def __init__(self, config: CrawlConfig) -> None:
+        self._timeout_seconds = config.timeout_seconds
         # Without httpx's client: it would keep cookies, and stumble over redirects that lead to no web page.
-        self._transport = CheckedTransport(config.connect_to, allow_private=config.allow_private_addresses)
+        self._transport = CheckedTransport(
+            config.connect_to,
+            allow_private=config.allow_private_addresses,
+            # The body has this time once more, so that what is too slow is told from what is silent.
+            total_seconds=2 * config.timeout_seconds,
+        )
         self._headers = {
             "User-Agent": config.user_agent,
             "Accept": "text/html,application/xhtml+xml,*/*;q=0.5",
@@ -80,60 +99,52 @@ class Fetcher:
         """Close what is open."""
         self._transport.close()
 
-    def get(self, url: str, content_types: tuple[str, ...] = ()) -> Answer | Failure:
-        """Ask for a URL, again after a pause where that may help; a good answer of another content type is refused."""
-        host = host_of(url)
-        result: Answer | Failure
-        for retries in range(self._config.retries + 1):
-            self._pace.wait(host)
-            result = self._try(url, content_types, retries)
-            again = result.error == "connection" if isinstance(result, Failure) else result.status in _TRY_AGAIN
-            pause = self._config.retry_seconds * 2**retries if again else 0.0
-            self._pace.asked(host, max(pause, _retry_after(result)))
-            if not again:
-                break
-        return result
+    def ask(
+        self, url: str, max_bytes: int, *, content_types: tuple[str, ...] = (), cut: bool = False
+    ) -> Answer | Failure:
+        """Ask for a URL, once.
 
-    def _try(self, url: str, content_types: tuple[str, ...], retries: int) -> Answer | Failure:
+        Args:
+            url: a canonical URL.
+            max_bytes: of the body, after decompression.
+            content_types: where given, a good answer of another content type is refused before its body is read.
+            cut: whether a longer body is cut off at `max_bytes` instead of being refused.
+        """
         captured_at = datetime.datetime.now(datetime.UTC)
-        seconds = self._config.timeout_seconds
-        deadline = time.monotonic() + seconds
-        timeout = httpx.Timeout(seconds).as_dict()
+        deadline = time.monotonic() + self._timeout_seconds
+        timeout = httpx.Timeout(self._timeout_seconds).as_dict()
         request = httpx.Request("GET", url, headers=self._headers, extensions={"timeout": timeout})
         try:
             with contextlib.closing(self._transport.handle_request(request)) as response:
                 kind, _ = media_type(response.headers.get("content-type", ""))
                 if response.status_code == httpx.codes.OK and content_types and kind and kind not in content_types:
-                    return Failure("content-type", f"is {kind}", retries)
-                body = self._body(response, deadline, retries)
-                if isinstance(body, Failure):
-                    return body
-                return _answer(request, response, body, captured_at, retries)
+                    return Failure("content-type", f"is {kind}")
+                body = self._body(response, deadline, max_bytes, cut=cut)
+                return body if isinstance(body, Failure) else _answer(request, response, body, captured_at)
         except PrivateAddressError as error:
-            return Failure("private-address", str(error), retries)
+            return Failure("private-address", str(error))
         except httpx.RequestError as error:
-            return Failure("connection", str(error) or type(error).__name__, retries)
+            return Failure("connection", str(error) or type(error).__name__)
 
-    def _body(self, response: httpx.Response, deadline: float, retries: int) -> bytes | Failure:
-        limit = self._config.max_bytes
+    def _body(self, response: httpx.Response, deadline: float, limit: int, *, cut: bool) -> bytes | Failure:
         stated = response.headers.get("content-length", "")
-        if stated.isdecimal() and int(stated) > limit:
-            return Failure("too-large", f"states {stated} bytes, the limit is {limit}", retries)
+        if stated.isdecimal() and int(stated) > limit and not cut:
+            return Failure("too-large", f"states {stated} bytes, the limit is {limit}")
         pieces = []
         size = 0
         for piece in response.iter_bytes():
             pieces.append(piece)
             size += len(piece)
             if size > limit:
-                return Failure("too-large", f"has more than {limit} bytes", retries)
+                if cut:
+                    break
+                return Failure("too-large", f"has more than {limit} bytes")
             if time.monotonic() > deadline:
-                return Failure("too-slow", f"took more than {self._config.timeout_seconds} s", retries)
-        return b"".join(pieces)
+                return Failure("too-slow", f"took more than {self._timeout_seconds} s")
+        return b"".join(pieces)[:limit]
 
 
-def _answer(
-    request: httpx.Request, response: httpx.Response, body: bytes, captured_at: datetime.datetime, retries: int
-) -> Answer:
+def _answer(request: httpx.Request, response: httpx.Response, body: bytes, captured_at: datetime.datetime) -> Answer:
     codings = {part.strip().lower() for part in response.headers.get("content-encoding", "").split(",") if part.strip()}
     return Answer(
         url=str(request.url),
@@ -145,7 +156,6 @@ def _answer(
         decoded=bool(codings) and codings <= _DECODED,
         server_address=str(response.extensions["server_address"]),
         captured_at=captured_at,
-        retries=retries,
     )
 
 
@@ -159,8 +169,3 @@ def _text(header: bytes) -> str:
         return header.decode("utf-8")
     except UnicodeDecodeError:
         return header.decode("latin-1")
-
-
-def _retry_after(result: Answer | Failure) -> float:
-    value = result.header("retry-after") if isinstance(result, Answer) and result.status in _TRY_AGAIN else ""
-    return float(value) if value.isdecimal() else 0.0

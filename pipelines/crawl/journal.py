@@ -1,13 +1,14 @@
-"""What a crawl has done so far, one JSON line each; the state of a crawl is what its lines give when read in order.
+"""What a crawl has done so far, one JSON line each, in the order in which answers came.
 
 A line is appended after the records that it speaks of are on the disk. So after a kill at any moment each line is
 true, and what no line speaks of was not done: half a line is cut off, as are the bytes of WARC files behind the end
-that the last line states.
+that the last line states. The order of the lines says nothing: where a crawl stands follows from which there are.
 """
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -24,7 +25,7 @@ class Item(NamedTuple):
     url: str
     depth: int = 0
     redirects: int = 0
-    kind: Literal["page", "sitemap"] = "page"
+    kind: Literal["page", "sitemap", "inner-sitemap"] = "page"
 
 
 class _Line(BaseModel):
@@ -32,18 +33,39 @@ class _Line(BaseModel):
 
 
 class Visit(_Line):
-    """One URL dealt with."""
+    """One URL dealt with.
+
+    Attributes:
+        url: the URL.
+        outcome: what became of it.
+        status: of the answer, where there was one.
+        payload_bytes: bytes of its body.
+        payload_digest: of the recorded answer; empty where none was recorded.
+        part: the WARC file that the answer is in.
+        end: where its records end.
+        links: URLs that it names, without those that had been taken into account before it was asked for.
+        sitemaps: sitemaps that it names, the same way.
+        target: where it redirects to.
+        not_followed: links behind nofollow.
+        leave_alone: whether the host asked for a longer pause than the crawl has.
+        retries: tries before the last one.
+        error: short stable name of what went wrong.
+        message: what went wrong.
+    """
 
     line: Literal["visit"] = "visit"
     url: str
-    outcome: Literal["page", "redirect", "status", "sitemap", "robots-denied", "content-type", "failed"]
-    status: int | None = None  # of the answer, where there was one
+    outcome: Literal["page", "noindex", "redirect", "status", "sitemap", "robots-denied", "content-type", "failed"]
+    status: int | None = None
     payload_bytes: int = 0
-    payload_digest: str = ""  # of the recorded answer; empty where none was recorded
-    part: int | None = None  # the WARC file that the answer is in, and where its records end
+    payload_digest: str = ""
+    part: int | None = None
     end: int = 0
-    found: tuple[Item, ...] = ()  # URLs seen here for the first time
-    outside: int = 0  # links that lead off the crawled hosts, or too deep
+    links: tuple[str, ...] = ()
+    sitemaps: tuple[str, ...] = ()
+    target: str | None = None
+    not_followed: int = 0
+    leave_alone: bool = False
     retries: int = 0
     error: str = ""
     message: str = ""
@@ -56,7 +78,7 @@ class RobotsRead(_Line):
     origin: str
     read_at: datetime.datetime
     text: str | None
-    found: tuple[Item, ...] = ()  # sitemaps
+    found: tuple[str, ...] = ()  # sitemaps
     retries: int = 0
     error: str = ""
     message: str = ""
@@ -67,31 +89,60 @@ _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="l
 
 
 class Journal:
-    """The file of lines, open for appending."""
+    """The file of lines, open for appending, and for reading again what was appended."""
 
     def __init__(self, path: Path) -> None:
-        """Open the journal at `path`, or begin it; half a line at its end is cut off.
+        """Open the journal at `path`, or begin it; half a line at its end is cut off."""
+        self._path = path
+        self._stream = path.open("a+b")
+        self._end = _end_of_last_line(path)
+        self._stream.truncate(self._end)
+
+    def lines(self) -> Iterator[tuple[int, Entry]]:
+        """Every line and where it begins.
 
         Raises:
-            StageError: a line before the last one is damaged.
+            StageError: a line is damaged.
         """
-        content = path.read_bytes() if path.exists() else b""
-        whole = content.rfind(b"\n") + 1
-        try:
-            self.entries: list[Entry] = [_ENTRY.validate_json(line) for line in content[:whole].splitlines()]
-        except ValidationError as error:
-            raise StageError(f"{path} is damaged; delete {path.parent} to crawl anew") from error
-        self._stream = path.open("ab")
-        self._stream.truncate(whole)
+        with self._path.open("rb") as stream:
+            start = 0
+            for line in stream:
+                yield start, self._parsed(line)
+                start += len(line)
 
-    def append(self, entry: Entry) -> None:
-        """Write a line.
+    def read(self, start: int) -> Entry:
+        """The line that begins at `start`.
+
+        Raises:
+            StageError: it is damaged.
+        """
+        self._stream.seek(start)
+        return self._parsed(self._stream.readline())
+
+    def append(self, entry: Entry) -> int:
+        """Write a line; gives where it begins.
 
         It is not waited for: a line that a power failure takes away is of a page that will be asked for once more.
         """
-        self._stream.write(entry.model_dump_json().encode("utf-8") + b"\n")
+        start = self._end
+        self._end += self._stream.write(entry.model_dump_json().encode("utf-8") + b"\n")
         self._stream.flush()
+        return start
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
+
+    def _parsed(self, line: bytes) -> Entry:
+        try:
+            return _ENTRY.validate_json(line)
+        except ValidationError as error:
+            raise StageError(f"{self._path} is damaged; delete {self._path.parent} to crawl anew") from error
+
+
+def _end_of_last_line(path: Path) -> int:
+    end = 0
+    with path.open("rb") as stream:
+        for line in stream:
+            end += len(line) if line.endswith(b"\n") else 0
+    return end

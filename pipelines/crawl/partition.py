@@ -84,7 +84,9 @@ def _about(config: CrawlConfig, key: PartitionKey) -> dict[str, str]:
 
 def _why_nothing(config: CrawlConfig, state: CrawlState) -> str:
     seed = config.seed_urls[0]
-    if state.failures:
+    if state.counts["noindex"]:
+        reason = "its pages say noindex"
+    elif state.failures:
         failure = state.failures[0]
         reason = f"{failure['url']}: {failure['message'] or failure['error']}"
     elif state.counts["robots_denied"]:

@@ -11,7 +11,7 @@ from schemas.storage import Folder
 
 __all__ = ["STAGE_VERSION", "pending", "run"]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 
 def pending(request: StageRequest[CrawlConfig]) -> int:

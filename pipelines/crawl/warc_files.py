@@ -16,7 +16,7 @@ from pipelines.crawl.fetch import Answer
 from schemas.errors import StageError
 from schemas.identity import warc_record_id
 
-__all__ = ["Position", "WarcFiles", "part_file", "payload_digest"]
+__all__ = ["Position", "WarcFiles", "encode_answer", "part_file", "payload_digest"]
 
 # Headers that were true of the bytes on the wire only; readers of the stored body must not act on them.
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
@@ -67,36 +67,39 @@ class WarcFiles:
         self._stream: BinaryIO = path.open("ab")
         self._stream.truncate(position.end)
 
-    def append(self, answer: Answer, digest: str) -> Position:
-        """Write an answer and its request, and wait until the disk has both."""
+    def append(self, records: bytes) -> Position:
+        """Write the records of an answer, as `encode_answer` gives them, and wait until the disk has them."""
         if self.position.end >= self._limit_bytes:
             self._stream.close()
             self.position = Position(self.position.part + 1, 0)
             self._stream = (self._folder / part_file(self.position.part)).open("ab")
-        records = BytesIO()
-        writer = WARCWriter(records, gzip=True)
         if not self.position.end:
-            self._write_about(writer)
-        _write_pair(writer, answer, digest)
-        self._stream.write(records.getbuffer())
+            records = self._about_record() + records
+        self._stream.write(records)
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        self.position = Position(self.position.part, self.position.end + len(records.getbuffer()))
+        self.position = Position(self.position.part, self.position.end + len(records))
         return self.position
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
 
-    def _write_about(self, writer: WARCWriter) -> None:
+    def _about_record(self) -> bytes:
+        content = BytesIO()
+        writer = WARCWriter(content, gzip=True)
         name = part_file(self.position.part)
         record = writer.create_warcinfo_record(name, self._about)
         key = "\n".join(f"{field}: {value}" for field, value in sorted(self._about.items()))
         record.rec_headers.replace_header("WARC-Record-ID", warc_record_id(name, key, "warcinfo"))
         writer.write_record(record)
+        return content.getvalue()
 
 
-def _write_pair(writer: WARCWriter, answer: Answer, digest: str) -> None:
+def encode_answer(answer: Answer, digest: str) -> bytes:
+    """The records of an answer and of its request; `digest` is that of the body."""
+    content = BytesIO()
+    writer = WARCWriter(content, gzip=True)
     response_id = warc_record_id(answer.url, digest, "response")
     date = answer.captured_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     shared = {"WARC-Date": date, "WARC-IP-Address": answer.server_address}
@@ -122,6 +125,7 @@ def _write_pair(writer: WARCWriter, answer: Answer, digest: str) -> None:
     )
     writer.write_record(response)
     writer.write_record(request)
+    return content.getvalue()
 
 
 def _stored_headers(answer: Answer) -> list[tuple[str, str]]:

@@ -16,7 +16,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["lowered_words", "mix64", "pieces", "shingle_hash", "shingle_hashes", "sorted_distinct", "words"]
+__all__ = [
+    "lowered_words",
+    "mix64",
+    "pieces",
+    "shingle_hash",
+    "shingle_hashes",
+    "sorted_distinct",
+    "word_hashes",
+    "words",
+]
 
 U64 = NDArray[np.uint64]
 IntegerT = TypeVar("IntegerT", np.uint64, np.int64)
@@ -90,8 +99,8 @@ def lowered_words(lowered: str) -> list[str]:
     return _WORD.findall(lowered)
 
 
-def _word_hashes(lowered: str) -> U64:
-    """One hash per word of lower-cased text, in order."""
+def _piece_hashes(lowered: str) -> U64:
+    """One hash per word of a piece of lower-cased text, in order."""
     codes = (
         np.frombuffer(lowered.encode("ascii"), dtype=np.uint8)
         if lowered.isascii()
@@ -109,6 +118,12 @@ def _word_hashes(lowered: str) -> U64:
     return mix64(sums * inverses[starts])
 
 
+def word_hashes(text: str) -> U64:
+    """One 64-bit hash per word of a text, in order; that of `shingle_hash` for a shingle of this word alone."""
+    parts = [_piece_hashes(piece) for piece in pieces(text.lower(), _PIECE_CHARACTERS)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+
+
 def sorted_distinct(values: NDArray[IntegerT]) -> NDArray[IntegerT]:
     """The distinct values, ascending. `np.unique` took seven times as long on hashes: it builds a hash table."""
     ordered = np.sort(values)
@@ -117,15 +132,15 @@ def sorted_distinct(values: NDArray[IntegerT]) -> NDArray[IntegerT]:
     return ordered[different]
 
 
-def _combine(word_hashes: U64, n: int) -> U64:
+def _combine(hashes: U64, n: int) -> U64:
     """One hash per run of n words, in order; empty for fewer than n words."""
-    count = len(word_hashes) - n + 1
+    count = len(hashes) - n + 1
     if count <= 0:
         return np.empty(0, dtype=np.uint64)
     total = np.zeros(count, dtype=np.uint64)
     factor = 1
     for offset in range(n):
-        total += word_hashes[offset : offset + count] * np.uint64(factor)
+        total += hashes[offset : offset + count] * np.uint64(factor)
         factor = factor * _WORD_BASE & _MASK
     return total
 
@@ -135,9 +150,7 @@ def shingle_hashes(text: str, n: int) -> U64:
 
     Equal to the set of `shingle_hash` over its n-grams.
     """
-    parts = [_word_hashes(piece) for piece in pieces(text.lower(), _PIECE_CHARACTERS)]
-    word_hashes = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
-    return sorted_distinct(_combine(word_hashes, n))
+    return sorted_distinct(_combine(word_hashes(text), n))
 
 
 def shingle_hash(shingle: bytes) -> int:

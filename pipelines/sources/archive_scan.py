@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import IO, NamedTuple
+from typing import IO, Literal, NamedTuple
 
-from pipelines.sources.items import DamagedInputError, FileFormat
+from pipelines.sources.items import DamagedInputError
+from pipelines.sources.source_format import ItemCount, RawInput
+from pipelines.sources.window import Window
 
-__all__ = ["ItemCount", "plain_blocks", "scan_archive"]
+__all__ = ["count_archive", "plain_blocks"]
 
 _BLOCK_BYTES = 2**16
 _MOST_HEADER_BYTES = 2**20
@@ -27,25 +27,6 @@ _CONTENT_LENGTH = re.compile(_FIELD % rb"content-length")
 _WARC_TYPE = re.compile(_FIELD % rb"warc-type")
 _ARC_LINE = re.compile(rb"([^\n]+) [^ \n]* [0-9]{8,14} [^ \n]* ([0-9]{1,15})[\r\n]*")
 _ITEMS = {"response", "resource", "conversion", "revisit"}
-
-
-@dataclass
-class ItemCount:
-    """What a file holds.
-
-    Attributes:
-        items: how many there are of each kind; `rest` is what lies behind the last whole record of a damaged file.
-        others: records that are no items, by kind.
-        payload_bytes: content of the items, as it is stored.
-        starts: places at least a step apart at which records begin, the first record's left out.
-        by_member: each record begins a gzip member of its own.
-    """
-
-    items: Counter[str] = field(default_factory=Counter)
-    others: Counter[str] = field(default_factory=Counter)
-    payload_bytes: int = 0
-    starts: list[int] = field(default_factory=list)
-    by_member: bool = False
 
 
 class _Frame(NamedTuple):
@@ -94,50 +75,7 @@ def _until_damage(member: zlib._Decompress, block: bytes) -> Iterator[bytes]:
             raise DamagedInputError(str(error)) from error
 
 
-class _Window:
-    """A part of the plain content."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self.data = b""
-        self.place = 0  # of the first byte of `data`
-        self.damaged = False
-
-    def more(self) -> bool:
-        """Append a block; False at the end."""
-        try:
-            block = next(self._blocks, None)
-        except DamagedInputError:
-            self.damaged = True
-            return False
-        if block is None:
-            return False
-        self.data += block
-        return True
-
-    def drop(self, count: int) -> bool:
-        """Pass `count` bytes; False where the content ends before."""
-        while len(self.data) < count:
-            count -= len(self.data)
-            self.place += len(self.data)
-            self.data = b""
-            if not self.more():
-                return False
-        self.place += count
-        self.data = self.data[count:]
-        return True
-
-    def to_record(self) -> bool:
-        """Pass empty lines; False at the end."""
-        while True:
-            self.drop(len(self.data) - len(self.data.lstrip(b"\r\n")))
-            if self.data:
-                return True
-            if not self.more():
-                return False
-
-
-def _header_end(window: _Window, end: re.Pattern[bytes]) -> int | None:
+def _header_end(window: Window, end: re.Pattern[bytes]) -> int | None:
     searched = 0
     while True:
         found = end.search(window.data, max(0, searched - 64))
@@ -148,7 +86,7 @@ def _header_end(window: _Window, end: re.Pattern[bytes]) -> int | None:
             return None
 
 
-def _warc_frame(window: _Window) -> _Frame | None:
+def _warc_frame(window: Window) -> _Frame | None:
     end = _header_end(window, _WARC_END)
     header = window.data[:end]
     if end is None or not _WARC_VERSION.match(header):
@@ -162,7 +100,7 @@ def _warc_frame(window: _Window) -> _Frame | None:
     return _Frame(kind[1].decode("latin-1").lower() if kind else "", int(length[1]))
 
 
-def _arc_frame(window: _Window) -> _Frame | None:
+def _arc_frame(window: Window) -> _Frame | None:
     end = _header_end(window, re.compile(rb"\n"))
     line = _ARC_LINE.fullmatch(window.data[:end])
     if end is None or not line:
@@ -171,19 +109,21 @@ def _arc_frame(window: _Window) -> _Frame | None:
     return _Frame("filedesc" if line[1].startswith(b"filedesc://") else "response", int(line[2]))
 
 
-def scan_archive(blocks: Iterator[bytes], kind: FileFormat, members: dict[int, int] | None, step: int) -> ItemCount:
+def _scan(
+    blocks: Iterator[bytes], kind: Literal["warc", "arc"], members: dict[int, int] | None, step: int
+) -> ItemCount:
     """Count the records in the plain content of an archive.
 
     Args:
         blocks: the content; may raise DamagedInputError behind its last block.
-        kind: `warc` or `arc`.
+        kind: what it is.
         members: of a gzip file, filled while `blocks` are taken; None where places are bytes of plain content.
         step: bytes of the file that lie between two of `starts` at least.
     """
     count = ItemCount(by_member=members is not None)
-    window = _Window(blocks)
+    window = Window(blocks)
     last_start = None
-    while window.to_record():
+    while window.skip(b"\r\n"):
         place = window.place if members is None else members.get(window.place)
         if members is not None:
             for passed in [one for one in members if one <= window.place]:
@@ -204,4 +144,19 @@ def scan_archive(blocks: Iterator[bytes], kind: FileFormat, members: dict[int, i
             count.others[frame.kind or "untyped"] += 1
     if window.damaged:
         count.items["rest"] += 1
+    return count
+
+
+def count_archive(raw: RawInput, kind: Literal["warc", "arc"]) -> ItemCount:
+    """Count the records of a WARC or ARC file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if raw.codec == "gzip":
+        members: dict[int, int] = {}
+        return _scan(plain_blocks(raw.stream, members), kind, members, raw.step)
+    count = _scan(raw.blocks(), kind, None, raw.step)
+    if raw.codec:
+        count.starts.clear()  # a file compressed as a whole has no places to begin at
     return count

@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, cast
 
+from pipelines.sources.archive_scan import count_archive
 from pipelines.sources.compression import GzipMembers, codec_of, open_plain
 from pipelines.sources.headers import parse_header_block
 from pipelines.sources.http_content import parse_response
-from pipelines.sources.items import Address, DamagedInputError, DeadItem, Item, ItemKind, WorkItem, parse_time
-from schemas.storage import open_input
+from pipelines.sources.items import Address, DamagedInputError, DeadItem, Item, WorkItem, parse_time
+from pipelines.sources.remote_files import open_source
+from pipelines.sources.source_format import ReadSettings, SourceFormat
 
-__all__ = ["read_archive"]
+__all__ = ["ARC", "WARC", "read_archive"]
 
 _MOST_HEADER_BYTES = 2**20
 _VERSION_LINE = re.compile(rb"WARC/\d+\.\d+[ \t]*\r*\n")
@@ -134,7 +137,7 @@ def _arc_header(plain: _Plain) -> _Header:
 
 
 def _item(header: _Header, address: Address, block: bytes, limit: int) -> Item | DeadItem:
-    kind = cast(ItemKind, header.kind)
+    kind = header.kind
     content_type = header.content_type
     if kind in {"response", "revisit"}:
         http = parse_response(block, limit)
@@ -190,15 +193,25 @@ def _records(plain: _Plain, work: WorkItem, limit: int) -> Iterator[Item | DeadI
             yield DeadItem(address=rest, name="damaged-rest", message=f"from byte {place}: {error}")
 
 
-def read_archive(work: WorkItem, limit: int) -> Iterator[Item | DeadItem]:
+def read_archive(work: WorkItem, settings: ReadSettings) -> Iterator[Item | DeadItem]:
     """The items of a WARC or ARC file, in their order; other records are passed over.
-
-    Args:
-        work: which records of which file.
-        limit: bytes of the largest item, before and after decoding.
 
     Raises:
         InputError: the file cannot be read.
     """
-    with open_input(work.url) as raw:
-        yield from _records(_Plain(raw, work), work, limit)
+    with open_source(work.url, settings.fetch) as raw:
+        yield from _records(_Plain(raw, work), work, settings.max_item_bytes)
+
+
+WARC = SourceFormat(
+    name="warc",
+    matches=lambda head: head.startswith(b"WARC/"),
+    count=partial(count_archive, kind="warc"),
+    read=read_archive,
+)
+ARC = SourceFormat(
+    name="arc",
+    matches=lambda head: head.startswith(b"filedesc://"),
+    count=partial(count_archive, kind="arc"),
+    read=read_archive,
+)

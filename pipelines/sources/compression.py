@@ -6,23 +6,28 @@ import bz2
 import io
 import lzma
 import zlib
+from functools import partial
 from typing import IO, Any, Literal
 
-import pyarrow as pa
-
 from pipelines.sources.items import DamagedInputError
+from pipelines.sources.members import Members
+from pipelines.sources.zstandard_frames import ZSTD_MAGIC, is_skippable, zstd_decompressors
 from schemas.errors import InputError
 
 __all__ = ["Codec", "GzipMembers", "codec_of", "open_plain"]
 
 Codec = Literal["gzip", "bzip2", "xz", "zstd"]
 
-_MAGIC: dict[bytes, Codec] = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_MAGIC: dict[bytes, Codec] = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", ZSTD_MAGIC: "zstd"}
 _BLOCK_BYTES = 64 * 1024
+# The dictionary of `xz -9`, the largest preset, is 64 MiB.
+_MOST_XZ_MEMORY = 128 * 2**20
 
 
 def codec_of(head: bytes) -> Codec | None:
     """The compression that these first bytes of a file show."""
+    if is_skippable(head):
+        return "zstd"
     return next((codec for magic, codec in _MAGIC.items() if head.startswith(magic)), None)
 
 
@@ -41,25 +46,6 @@ class _Source(io.RawIOBase):
             data = self._stream.read(len(buffer))
         except OSError as error:
             raise InputError(f"cannot read {self._name}: {error}; make it readable and run again") from error
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _Checked(io.RawIOBase):
-    """Plain content of a library's decompressor, whose complaints become `DamagedInputError`."""
-
-    def __init__(self, plain: Any) -> None:
-        self._plain = plain
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        # Pieces of one size: how much a decompressor gives before it complains depends on how much is asked for.
-        try:
-            data = self._plain.read(min(len(buffer), _BLOCK_BYTES))
-        except (EOFError, OSError, lzma.LZMAError) as error:
-            raise DamagedInputError(str(error)) from error
         buffer[: len(data)] = data
         return len(data)
 
@@ -164,9 +150,9 @@ def open_plain(stream: IO[bytes], codec: Codec | None, name: str, offset: int = 
     if codec == "gzip":
         raw = GzipMembers(source, offset)
     elif codec == "bzip2":
-        raw = _Checked(bz2.open(source))  # noqa: SIM115 - holds nothing but `source`
+        raw = Members(source, codec, lambda _source: bz2.BZ2Decompressor)
     elif codec == "xz":
-        raw = _Checked(lzma.open(source))  # noqa: SIM115 - the same
+        raw = Members(source, codec, lambda _source: partial(lzma.LZMADecompressor, memlimit=_MOST_XZ_MEMORY))
     else:
-        raw = _Checked(pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd"))
+        raw = Members(source, codec, zstd_decompressors)
     return io.BufferedReader(raw, _BLOCK_BYTES)

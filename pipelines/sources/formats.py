@@ -1,18 +1,11 @@
-"""What a file holds, told by its first bytes and never by its name."""
+"""What content looks like by its first bytes: HTML, or text in some charset."""
 
 from __future__ import annotations
 
 import codecs
-import io
 import re
-from dataclasses import dataclass
-from typing import Any
 
-from pipelines.sources.compression import Codec, codec_of, open_plain
-from pipelines.sources.items import DamagedInputError, FileFormat
-from schemas.storage import open_input
-
-__all__ = ["HEAD_BYTES", "SniffedFile", "looks_like_html", "looks_like_text", "sniff_file"]
+__all__ = ["HEAD_BYTES", "looks_like_html", "looks_like_text", "without_bom"]
 
 # Far more than any signature needs: pages may begin with long comments, rows with long lists.
 HEAD_BYTES = 64 * 1024
@@ -24,7 +17,6 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_JSON_ROW = re.compile(rb'\s*\{[ \t]*"(?:[^"\\\n]|\\.)*"[ \t]*:')
 _BEFORE_HTML = re.compile(rb"(?:\s+|<!--.*?-->|<\?.*?>)*", re.DOTALL)
 # The tags by which browsers know HTML (WHATWG MIME sniffing standard, section 7.1), and a few that begin fragments.
 _HTML_TAG = re.compile(
@@ -38,16 +30,8 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 _MOST_CONTROLS = 0.005
 
 
-@dataclass(frozen=True)
-class SniffedFile:
-    """What a file holds; `problem` says why its format is unknown."""
-
-    format: FileFormat
-    codec: Codec | None = None
-    problem: tuple[str, str] | None = None  # name and message of the dead letter
-
-
-def _without_bom(head: bytes) -> bytes:
+def without_bom(head: bytes) -> bytes:
+    """The bytes without their byte order mark, in UTF-8 where it says how to decode them."""
     for bom, charset in _BOMS:
         if head.startswith(bom):
             return head[len(bom) :].decode(charset, "ignore").encode("utf-8")
@@ -56,7 +40,7 @@ def _without_bom(head: bytes) -> bytes:
 
 def looks_like_html(head: bytes) -> bool:
     """Whether content that begins with these bytes is HTML, by its first tag."""
-    plain = _without_bom(head)
+    plain = without_bom(head)
     before = _BEFORE_HTML.match(plain)
     first = before.end() if before else 0
     if b"<?xml" in plain[:first]:  # XHTML, unless another root follows
@@ -66,56 +50,8 @@ def looks_like_html(head: bytes) -> bool:
 
 def looks_like_text(head: bytes) -> bool:
     """Whether content that begins with these bytes is text in some charset: (nearly) free of control characters."""
-    plain = _without_bom(head)
+    plain = without_bom(head)
     if b"\0" in plain:
         return False
     controls = len(plain) - len(plain.translate(None, _CONTROLS))
     return controls <= _MOST_CONTROLS * len(plain)
-
-
-def _format_of(head: bytes) -> FileFormat:
-    if head.startswith(b"WARC/"):
-        return "warc"
-    if head.startswith(b"filedesc://"):
-        return "arc"
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if not looks_like_text(head):
-        return "unknown"
-    if _JSON_ROW.match(_without_bom(head)):
-        return "jsonl"
-    if looks_like_html(head):
-        return "html"
-    # Markup and data of other kinds are text to the eye, but no prose.
-    return "unknown" if _without_bom(head).lstrip()[:1] in {b"<", b"{"} else "text"
-
-
-def _head(plain: io.BufferedReader[Any]) -> tuple[bytes, str]:
-    """The first bytes, as many as come out, and why no more do."""
-    head = b""
-    try:
-        while len(head) < HEAD_BYTES and (more := plain.read1(HEAD_BYTES - len(head))):
-            head += more
-    except DamagedInputError as error:
-        return head, str(error)
-    return head, ""
-
-
-def sniff_file(url: str) -> SniffedFile:
-    """What the file at `url` holds, by its first bytes.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    with open_input(url) as raw:
-        codec = codec_of(raw.read(16))
-        raw.seek(0)
-        head, damage = _head(open_plain(raw, codec, url))
-    if damage and not head:
-        return SniffedFile("unknown", codec, ("damaged-file", damage))
-    if not head.strip():
-        return SniffedFile("unknown", codec, ("empty-file", "the file holds nothing"))
-    kind = _format_of(head)
-    if kind == "unknown":
-        return SniffedFile(kind, codec, ("unknown-format", f"no known format begins with {head[:16]!r}"))
-    return SniffedFile(kind, codec)

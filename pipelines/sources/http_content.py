@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from fastwarc.warc import WarcRecord, response
 
+from pipelines.sources.content_codings import CODINGS, decode_content
 from pipelines.sources.headers import parse_header_block
 
 __all__ = ["HttpResponse", "parse_response"]
 
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
+_CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}[ \t]*(?:;[^\n]{0,1000})?\r?\n")
 _END_OF_HEADER = re.compile(rb"\n\r*\n")
-_CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}
+# More layers than any server puts on; each costs as much as a page.
+_MOST_CODINGS = 4
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,19 @@ class HttpResponse:
     body: bytes
 
 
-def _decode(body: bytes, chunked: bool, codings: list[str], limit: int) -> bytes:
-    fields = [f"Content-Encoding: {', '.join(codings)}"] if codings else []
-    fields += ["Transfer-Encoding: chunked"] if chunked else []
+def _without_chunks(body: bytes) -> bytes | None:
+    """The body without the transfer coding `chunked`; None where it has none."""
+    if not _CHUNK_SIZE.match(body):
+        return None
     record = WarcRecord()
     record.init_headers(record_type=response)
-    record.set_bytes_content("\r\n".join(["HTTP/1.1 200 OK", *fields, "", ""]).encode("ascii") + body)
+    record.set_bytes_content(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
     record.is_http = True
-    record.parse_http(auto_decode="all")
-    return bytes(record.reader.read(limit + 1))
+    record.parse_http(auto_decode="transfer")
+    try:
+        return bytes(record.reader.read())
+    except OSError:
+        return None
 
 
 def _decoded_body(body: bytes, chunked: bool, codings: list[str], limit: int) -> bytes:
@@ -50,12 +57,12 @@ def _decoded_body(body: bytes, chunked: bool, codings: list[str], limit: int) ->
     Crawlers often store a decoded body beside the headers of the encoded one, so each coding that does not fit the
     bytes is taken as removed already; what is then left is judged by its content like everything else.
     """
-    for is_chunked, left in ((chunked, codings), (False, codings), (chunked, [])):
-        if is_chunked or left:
-            try:
-                return _decode(body, is_chunked, left, limit)
-            except OSError:
-                continue
+    if chunked:
+        whole = _without_chunks(body)
+        body = body if whole is None else whole
+    for coding in reversed(codings):  # listed in the order in which they were applied
+        plain = decode_content(body, coding, limit + 1)
+        body = body if plain is None else plain
     return body[: limit + 1]
 
 
@@ -69,6 +76,6 @@ def parse_response(block: bytes, limit: int) -> HttpResponse:
     body = block[end.end() :] if end else b""
     chunked = "chunked" in (header.get("transfer-encoding") or "").lower()
     stated = (header.get("content-encoding") or "").lower().split(",")
-    codings = [_CODINGS[name.strip()] for name in stated if name.strip() in _CODINGS]
+    codings = [name.strip() for name in stated if name.strip() in CODINGS][-_MOST_CODINGS:]
     decoded = _decoded_body(body, chunked, codings, limit) if chunked or codings else body[: limit + 1]
     return HttpResponse(int(status[1]), header.get("content-type"), header.get("x-robots-tag"), decoded)

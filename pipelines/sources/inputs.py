@@ -11,12 +11,14 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from pipelines.sources.remote_files import describe_remote, is_http
+from schemas.configs.sources import FetchConfig
 from schemas.corpus_root import MANIFEST_NAME
 from schemas.errors import InputError, ManifestError
 from schemas.manifest import InputRecord, read_manifest
 from schemas.storage import Folder
 
-__all__ = ["InputFile", "list_inputs"]
+__all__ = ["InputFile", "list_inputs", "remote_file"]
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,22 @@ class InputFile:
         return InputRecord(name=self.url, digest=f"{self.size}:{self.stamp}", content_digest=content_digest)
 
 
-def _describe(fs: Any, path: str) -> InputFile:
+def remote_file(url: str, fetch: FetchConfig) -> InputFile:
+    """The file behind a URL.
+
+    Raises:
+        InputError: there is no such file.
+        StageError: the server does not answer.
+    """
+    about = describe_remote(url, fetch)
+    return InputFile(url, about.size, about.stamp)
+
+
+def _describe(fs: Any, path: str, fetch: FetchConfig) -> InputFile:
     if isinstance(fs, LocalFileSystem):
         status = Path(path).stat()
         return InputFile(path, status.st_size, str(status.st_mtime_ns))
-    info = fs.info(path)
-    changed = next((info[key] for key in ("ETag", "etag", "mtime", "LastModified", "created") if info.get(key)), "")
-    return InputFile(str(fs.unstrip_protocol(path)), int(info["size"]), str(changed))
+    return remote_file(str(fs.unstrip_protocol(path)), fetch)
 
 
 def _without_uncommitted(fs: Any, paths: list[str]) -> list[str]:
@@ -65,29 +76,32 @@ def _without_uncommitted(fs: Any, paths: list[str]) -> list[str]:
     ]
 
 
-def _files_of(given: str) -> list[InputFile]:
+def _files_of(given: str, fetch: FetchConfig) -> list[InputFile]:
+    if is_http(given) and not given.endswith("/"):
+        return [remote_file(given, fetch)]
     try:
         fs, path = fsspec.core.url_to_fs(given)
         if fs.isfile(path):
-            return [_describe(fs, path)]
+            return [_describe(fs, path, fetch)]
         if not fs.isdir(path):
             raise InputError(f"no input {given}; give a file, a folder or a URL that exists")
         paths = _without_uncommitted(fs, sorted(fs.find(path)))
-        return [_describe(fs, one) for one in paths]
+        return [_describe(fs, one, fetch) for one in paths]
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"cannot read input {given}: {error}; give a file, a folder or a URL that exists") from error
 
 
-def list_inputs(given: Iterable[str]) -> list[InputFile]:
+def list_inputs(given: Iterable[str], fetch: FetchConfig) -> list[InputFile]:
     """Every file given or found below a folder given, once, sorted by URL.
 
     Raises:
         InputError: nothing is given, an input is missing or cannot be read, or there is no file in all of them.
+        StageError: a server does not answer.
     """
     urls = [os.fspath(one) for one in given]
     if not urls:
-        raise InputError("give --input PATH: the files or folders to clean")
-    files = {file.url: file for url in urls for file in _files_of(url)}
+        raise InputError("give --input PATH: the files or folders to clean; only --source common_crawl needs none")
+    files = {file.url: file for url in urls for file in _files_of(url, fetch)}
     if not files:
         raise InputError(f"no file in {', '.join(urls)}; give a folder that holds some")
     return [files[url] for url in sorted(files)]

@@ -1,14 +1,13 @@
 """What the readers give: items, dead items, and the pieces of work that items are read from.
 
-One item is one response, resource, conversion or revisit record, one JSONL or Parquet row, or one file. What lies
-behind the last whole record of a damaged file is one item too: the rest.
+One item is one response, resource, conversion or revisit record, one JSONL or Parquet row, one page of a wiki, or one
+file. What lies behind the last whole item of a damaged file is one item too: the rest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 from schemas.errors import CorpusmillError
 
@@ -16,16 +15,11 @@ __all__ = [
     "Address",
     "DamagedInputError",
     "DeadItem",
-    "FileFormat",
     "Item",
     "ItemError",
-    "ItemKind",
     "WorkItem",
     "parse_time",
 ]
-
-FileFormat = Literal["warc", "arc", "jsonl", "parquet", "html", "text", "unknown"]
-ItemKind = Literal["response", "resource", "conversion", "revisit", "row", "file", "rest"]
 
 
 class ItemError(CorpusmillError):
@@ -67,19 +61,21 @@ class Item:
     """One item. `body` is what is still to be decoded, `text` what was given as text.
 
     Attributes:
-        kind: what the item is.
+        kind: what the item is: `response`, `resource`, `conversion`, `revisit`, `row`, `page`, `file`, or what a
+            source of its own calls it.
         address: where it lies.
         url: verbatim, as the record states it.
         content_type: as HTTP or the record declares it, or as the content of a file shows.
         status: HTTP status code.
         robots: header `X-Robots-Tag`.
         body: decoded payload; at most one byte more than the largest item allowed.
-        text: text of a row.
-        title: title of a row.
+        text: text of a row or page, in place of a body.
+        title: title of a row or page.
         language: language that a row states.
+        refused: rule by which the source drops the item, such as `wiki-redirect`.
     """
 
-    kind: ItemKind
+    kind: str
     address: Address
     url: str | None = None
     content_type: str | None = None
@@ -89,6 +85,7 @@ class Item:
     text: str | None = None
     title: str | None = None
     language: str | None = None
+    refused: str | None = None
 
     @property
     def record_key(self) -> str:
@@ -112,19 +109,23 @@ class WorkItem:
 
     Attributes:
         url: the file.
-        format: what the file holds.
+        format: name of what the file holds.
         by_member: each record begins a gzip member of its own, so offsets are bytes of the file itself.
         start: byte at which the first record begins, as in `Address.record_offset`.
         end: byte at which the next piece begins; None for the end of the file.
+        seek: byte of the file at which decompression begins, where `start` is a place of plain content.
         only: offsets of the items wanted; None for all.
+        problem: name and message of the one dead item of a file that nobody can read.
     """
 
     url: str
-    format: FileFormat
+    format: str
     by_member: bool = False
     start: int = 0
     end: int | None = None
-    only: frozenset[int] | None = field(default=None)
+    seek: int | None = None
+    only: frozenset[int] | None = None
+    problem: tuple[str, str] | None = None
 
     def wants(self, offset: int) -> bool:
         """Whether the item at this offset is wanted."""

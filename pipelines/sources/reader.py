@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from pipelines.sources.archives import read_archive
-from pipelines.sources.items import DeadItem, FileFormat, Item, WorkItem
-from pipelines.sources.rows import read_jsonl, read_parquet
-from pipelines.sources.whole_files import read_unknown, read_whole
+from pipelines.sources.items import Address, DeadItem, Item, WorkItem
+from pipelines.sources.registry import format_named
+from pipelines.sources.source_format import ReadSettings
 
 __all__ = ["read_items"]
 
-_READERS: dict[FileFormat, Callable[[WorkItem, int], Iterator[Item | DeadItem]]] = {
-    "warc": read_archive,
-    "arc": read_archive,
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
-    "html": read_whole,
-    "text": read_whole,
-    "unknown": read_unknown,
-}
 
-
-def read_items(work: WorkItem, limit: int) -> Iterator[Item | DeadItem]:
-    """The items of one piece of work; never more than one in memory, none larger than `limit` bytes by much.
+def read_items(work: WorkItem, settings: ReadSettings) -> Iterator[Item | DeadItem]:
+    """The items of one piece of work; never more than one in memory, none larger than allowed by much.
 
     Raises:
         InputError: the file cannot be read.
+        StageError: a server does not give it.
     """
-    yield from _READERS[work.format](work, limit)
+    if work.problem:
+        name, message = work.problem
+        yield DeadItem(address=Address(record_file=work.url), name=name, message=message)
+        return
+    yield from format_named(work.format).read(work, settings)

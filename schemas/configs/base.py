@@ -6,7 +6,7 @@ import datetime
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,6 +25,7 @@ STAGES = frozenset(
         "tokenize",
         "mix",
         "heldout",
+        "quality",
         "train",
         "evaluate",
         "generate",
@@ -123,8 +124,10 @@ def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
     """The keys that are known at `location`, reached through nested models."""
     for part in location:
         field = model.model_fields.get(str(part))
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            model = field.annotation
+        # An optional table is a union with None.
+        for kind in get_args(field.annotation) or (field.annotation,) if field else ():
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
     return list(model.model_fields)
 
 

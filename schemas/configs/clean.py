@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from schemas.configs.base import StageConfig
 from schemas.configs.clean_lists import CleanLists
-from schemas.configs.clean_presets import PRESETS, RULES
+from schemas.configs.clean_presets import PRESETS, QUALITY_DRAW, RULES
+from schemas.configs.sources import ColumnNames, CommonCrawlConfig, FetchConfig
 
 __all__ = ["PII_KINDS", "CleanConfig", "PiiKind"]
 
@@ -28,8 +29,8 @@ class CleanConfig(StageConfig):
     """How raw records become documents, and which documents are kept."""
 
     stage: ClassVar[str] = "clean"
-    # The brake decides whether a partition is committed, never what is in it.
-    operational: ClassVar[frozenset[str]] = frozenset({"brake", "brake_least_pages"})
+    # The brake decides whether a partition is committed, never what is in it; the inputs say what is read.
+    operational: ClassVar[frozenset[str]] = frozenset({"brake", "brake_least_pages", "common_crawl", "fetch"})
 
     preset: str = Field(
         "fineweb", title="Preset", description="named list of quality rules; `rules` replaces it where given"
@@ -59,20 +60,52 @@ class CleanConfig(StageConfig):
     brake_least_pages: int = Field(
         100, ge=1, title="Fewest pages to brake for", description="with fewer pages a share says little"
     )
-    extractor: Literal["precise", "fast", "resiliparse"] = Field(
-        "precise", title="Extractor", description="how main text is found in HTML"
+    extractor: Literal["blocks", "precise", "fast", "resiliparse"] = Field(
+        "blocks", title="Extractor", description="how main text is found in HTML"
     )
+    classifier: str | None = Field(
+        None,
+        title="Classifier",
+        description=f"model.arrow of the stage quality; adds the rule {QUALITY_DRAW} to the preset's",
+    )
+    classifier_fingerprint: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        title="Fingerprint of the classifier",
+        description="filled in from its file; where it is given, a file with another one is refused",
+    )
+    pareto_alpha: float = Field(
+        9.0, gt=0, le=1000, title="Pareto's alpha", description=f"shape of the draw of {QUALITY_DRAW}; GPT-3's is 9"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, title="Seed", description=f"enters the draw of {QUALITY_DRAW}")
     max_item_bytes: int = Field(
         20 * _MEBIBYTE, gt=0, le=1024 * _MEBIBYTE, title="Largest item", description="bytes after decoding"
     )
     max_html_nodes: int = Field(500_000, gt=0, title="Most HTML nodes", description="tags of a page")
     # The HTML parser drops what lies deeper than 255 elements without a word.
     max_html_depth: int = Field(250, gt=0, le=250, title="Deepest HTML", description="nested tags of a page")
+    columns: ColumnNames = Field(
+        ColumnNames.model_validate({}), title="Columns", description="names of the columns of JSONL and Parquet rows"
+    )
+    wiki_namespaces: tuple[int, ...] = Field(
+        (0,), title="Wiki namespaces", description="numbers of those kept of a MediaWiki dump; empty for all"
+    )
+    common_crawl: CommonCrawlConfig | None = Field(
+        None, title="Common Crawl", description="files of a snapshot to read in place of inputs"
+    )
+    fetch: FetchConfig = Field(
+        FetchConfig.model_validate({}), title="Fetching", description="how remote files are read"
+    )
 
     @model_validator(mode="after")
     def _names_exist(self) -> CleanConfig:
         _refuse_unknown("preset", {self.preset}, dict(PRESETS))
         _refuse_unknown("rule", {*(self.rules or ()), *self.thresholds}, dict(RULES))
+        if QUALITY_DRAW in self.active_rules() and self.classifier is None:
+            raise ValueError(
+                f"rule {QUALITY_DRAW!r} wants a classifier; give --set classifier=ROOT/classifiers/NAME/"
+                "model.arrow, which `corpusmill run quality` writes"
+            )
         return self
 
     @model_validator(mode="after")
@@ -84,15 +117,16 @@ class CleanConfig(StageConfig):
         return self
 
     def active_rules(self) -> tuple[str, ...]:
-        """The rules to apply, in order: those given, else the preset's with those whose lists are named.
+        """The rules to apply, in order: those given, else the preset's with those whose lists and classifier are named.
 
-        Of the latter, those that the preset does not place come first.
+        Of the latter, rules that look in lists and that the preset does not place come first, the draw last.
         """
         if self.rules is not None:
             return self.rules
         listed = [rule for rule, spec in RULES.items() if spec.needs and getattr(self.lists, spec.needs)]
         placed = [rule for rule in PRESETS[self.preset].rules if not RULES[rule].needs or rule in listed]
-        return (*(rule for rule in listed if rule not in placed), *placed)
+        draw = [QUALITY_DRAW] if self.classifier is not None and QUALITY_DRAW not in placed else []
+        return (*(rule for rule in listed if rule not in placed), *placed, *draw)
 
     def threshold(self, rule: str) -> float:
         """The threshold of a rule: the config's, else the preset's, else the rule's own."""

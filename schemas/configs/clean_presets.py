@@ -3,7 +3,7 @@
 A rule measures the text as the rules before it in the list left it, and keeps a document while its value lies on the
 kept side of the threshold. Rules that edit the text have no threshold. What each rule measures is written where it is
 computed, in `pipelines.cleaning.rules`; where two published implementations of a rule differ, which side a preset
-takes stands in docs/decisions/0012-sides-of-published-rules.md.
+takes stands in docs/decisions/0007-sides-of-published-rules.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["PRESETS", "RULES", "Preset", "RuleSpec"]
+__all__ = ["PRESETS", "QUALITY_DRAW", "RULES", "Preset", "RuleSpec"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class RuleSpec:
     needs: str | None = None
 
 
+# Stands at the end of a preset's rules where a classifier is given.
+QUALITY_DRAW = "quality-draw"
+
 RULES: dict[str, RuleSpec] = {
     # URL lists, as FineWeb uses them (Penedo et al. 2024, section 3.1).
     "blocked-domains": RuleSpec("at_most", 0, about="url", needs="domains"),
@@ -45,6 +48,7 @@ RULES: dict[str, RuleSpec] = {
     "bad-words": RuleSpec("at_most", 0, needs="bad_words"),
     "language": RuleSpec("at_least", 0.65, about="language"),
     # Rules that edit the text.
+    "gutenberg": RuleSpec("edits"),
     "c4-lines-as-coded": RuleSpec("edits"),
     "c4-lines-as-written": RuleSpec("edits"),
     "c4-lines-fineweb": RuleSpec("edits"),
@@ -94,6 +98,8 @@ RULES: dict[str, RuleSpec] = {
     "short-lines": RuleSpec("below", 0.67),
     "repeated-line-characters": RuleSpec("below", 0.01),
     "newlines-per-word": RuleSpec("at_most", 0.3),
+    # GPT-3 (Brown et al. 2020, appendix A): classifier score plus Pareto draw.
+    QUALITY_DRAW: RuleSpec("at_least", 1),
 }
 
 
@@ -182,8 +188,13 @@ PRESETS: dict[str, Preset] = {
         languages=("en",),
     ),
     # Brown et al. 2020, appendix A, filter Common Crawl by a classifier and by fuzzy deduplication, and state no rule
-    # of this kind, not even one about the language.
+    # of this kind, not even one about the language. With a classifier, its draw is the one rule.
     "gpt3": Preset(()),
+    # Whole books: long by nature, with refrains and tables of contents; what is around them goes first.
+    "books": Preset(
+        ("gutenberg", "words-at-least", "mean-word-length-at-most", "alphabetic-words", "duplicate-line-characters"),
+        {"words-at-least": 500, "duplicate-line-characters": 0.5},
+    ),
     # Reference documentation repeats itself by nature (signatures, inherited members) and has few full sentences:
     # what is left to refuse is pages with next to no text, pages of bare numbers or names, and one text over and over.
     "reference-docs": Preset(

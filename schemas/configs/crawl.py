@@ -20,7 +20,9 @@ class CrawlConfig(StageConfig):
     """Which pages a crawl fetches, and how it behaves towards the servers."""
 
     stage: ClassVar[str] = "crawl"
-    operational: ClassVar[frozenset[str]] = frozenset({"connect_to", "delay_seconds", "retry_seconds", "warc_bytes"})
+    operational: ClassVar[frozenset[str]] = frozenset(
+        {"connect_to", "connections", "delay_seconds", "host_connections", "retry_seconds", "warc_bytes"}
+    )
 
     seed_urls: tuple[str, ...] = Field(
         (),
@@ -34,8 +36,37 @@ class CrawlConfig(StageConfig):
     max_pages: int = Field(
         1000, ge=1, title="Pages at most", description="Pages to store; redirects, errors and robots.txt do not count."
     )
+    max_total_bytes: int = Field(
+        100 * 2**30,
+        ge=1,
+        title="Bytes at most in all",
+        description="The crawl ends when the stored pages have this many bytes, after decompression.",
+    )
     max_depth: int = Field(16, ge=0, title="Depth at most", description="Links between a seed and a page at most.")
     max_redirects: int = Field(5, ge=0, le=50, title="Redirects at most", description="Redirects in a row at most.")
+    max_url_length: int = Field(
+        2000, ge=16, le=100_000, title="Length of a URL", description="Longer URLs are counted and not asked for."
+    )
+    max_path_segments: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        title="Segments of a path",
+        description="URLs with more parts between slashes are counted and not asked for.",
+    )
+    max_segment_repeats: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        title="Repeats in a path",
+        description="URLs that hold one path segment more often, as link loops make them, are not asked for.",
+    )
+    max_query_variants: int = Field(
+        1000,
+        ge=1,
+        title="Queries of a path",
+        description="URLs of one path at most, told apart by what follows the question mark; calendars make no end.",
+    )
     content_types: tuple[str, ...] = Field(
         ("text/html", "application/xhtml+xml", "text/plain"),
         min_length=1,
@@ -53,6 +84,29 @@ class CrawlConfig(StageConfig):
         title="Delay",
         description="Seconds between two requests to one host; a longer Crawl-delay of robots.txt wins.",
     )
+    max_pause_seconds: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        title="Longest pause",
+        description="A host whose Crawl-delay or Retry-After asks for more is left alone for the rest of the crawl.",
+    )
+    connections: int = Field(
+        32, ge=1, le=512, title="Connections", description="Requests under way at once, to all hosts together."
+    )
+    host_connections: int = Field(
+        1,
+        ge=1,
+        le=16,
+        title="Connections to a host",
+        description="Requests under way to one host; more than one only where robots.txt states no Crawl-delay.",
+    )
+    host_failures: int = Field(
+        8,
+        ge=1,
+        title="Failures in a row",
+        description="After as many connections of a host in a row that broke, its other URLs are not asked for.",
+    )
     timeout_seconds: float = Field(
         30.0, gt=0, le=3600, title="Timeout", description="Seconds for connecting, and for one whole answer."
     )
@@ -68,6 +122,16 @@ class CrawlConfig(StageConfig):
         description="How the crawler names itself; robots.txt is read for its first word, up to the slash.",
     )
     obey_robots: bool = Field(True, title="Obey robots.txt", description="Whether robots.txt is asked for and obeyed.")
+    obey_noindex: bool = Field(
+        True,
+        title="Obey noindex",
+        description="Whether pages whose X-Robots-Tag or meta field says noindex are counted and not stored.",
+    )
+    obey_nofollow: bool = Field(
+        True,
+        title="Obey nofollow",
+        description="Whether links with rel=nofollow, and all links of pages that say nofollow, are left alone.",
+    )
     allow_private_addresses: bool = Field(
         False,
         title="Private addresses",

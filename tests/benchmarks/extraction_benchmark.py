@@ -45,8 +45,6 @@ def score(wanted: dict[str, str], found: dict[str, str]) -> tuple[float, float, 
 def text_of(body: bytes, extractor: str) -> str:
     html, _ = decode_body(body, None, html=True)
     page = parse_page(html, 10**6, 250)
-    if page is None:
-        return ""
     page.facts()
     return extract_text(page, extractor)  # type: ignore[arg-type]
 

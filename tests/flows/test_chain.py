@@ -43,7 +43,8 @@ def words(step) -> str:
 
 
 def test_the_chain_goes_through_every_stage():
-    assert tuple(STAGES) == CORPUS_STAGES
+    beside_the_chain = {"quality"}
+    assert tuple(name for name in STAGES if name not in beside_the_chain) == CORPUS_STAGES
 
 
 def test_stages_of_a_partition_are_told_which(corpus_root: CorpusRoot):

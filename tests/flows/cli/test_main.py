@@ -14,7 +14,7 @@ from flows.cli.main import app, run
 from flows.cli.run_command import total_counts
 from flows.registry import STAGES
 
-COMMANDS = ["run", "train", "evaluate", "generate", "finetune", "digest", "replay", "gc", "report", "demo"]
+COMMANDS = ["run", "train", "evaluate", "generate", "finetune", "digest", "replay", "gc", "takedown", "report", "demo"]
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
@@ -28,7 +28,7 @@ def test_the_commands_are_those_of_the_contract():
     assert sorted(command.name for command in app.registered_commands) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["run", "digest", "replay", "gc", "report", "demo"])
+@pytest.mark.parametrize("command", ["run", "digest", "replay", "gc", "takedown", "report", "demo"])
 def test_help_says_what_a_command_does_and_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]):
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out
@@ -57,7 +57,10 @@ def test_version(capsys: pytest.CaptureFixture[str]):
             ["run", "polish", "--root", "x"],
             "no stage 'polish'; stages are crawl, clean, dedup, tokenizer",
         ),
-        (["run", "mix", "--root", "x", "--runner", "cloud"], "--runner cloud: pipelines run on local or flink"),
+        (
+            ["run", "mix", "--root", "x", "--runner", "cloud"],
+            "--runner cloud: pipelines run on local, flink or dataflow",
+        ),
         (["run", "mix", "--root", "x", "--workers", "0"], "--workers 0: give 1 or more"),
         (["run", "mix", "--root", "x", "--seed-url", "http://a.b/"], "--seed-url is for crawl only"),
         (["run", "mix", "--root", "x", "--set", "wieghts=1"], "mix.wieghts: unknown key; did you mean 'weights'"),
@@ -67,6 +70,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
         (["digest", "nowhere"], "no corpus in nowhere; give a folder that `corpusmill run` has written"),
         (["gc", "--root", "nowhere"], "no corpus in nowhere"),
         (["report", "nowhere"], "no corpus in nowhere"),
+        (["takedown", "--root", "nowhere", "--url", "http://a.b/"], "no corpus in nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

@@ -19,6 +19,7 @@ from schemas.catalog import read_table, require_manifest
 from schemas.configs.clean import CleanConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import LossBrakeError
+from schemas.takedown import TakedownList, write_takedowns
 
 KEY = PartitionKey("web", "2026/30")
 RULES = ["words-at-least", "hashes-per-word"]
@@ -98,6 +99,17 @@ def test_going_on_cleans_nothing_again(
     assert (one.counts, one.inputs, one.fingerprint) == (other.counts, other.inputs, other.fingerprint)
 
 
+def test_what_was_taken_down_since_is_not_committed(corpus_root: CorpusRoot, pages: Path) -> None:
+    with pytest.raises(LossBrakeError):
+        _run(corpus_root, pages, brake=0.5)
+    url = f"http://a.example/{hex_of('Quite long enough, number 1.')}"
+    write_takedowns(corpus_root, TakedownList(urls=(url,)))
+    _run(corpus_root, pages, brake=1)
+    counts = require_manifest(corpus_root, "documents", KEY).counts
+    assert (counts["documents"], counts["dropped.takedown"]) == (2, 1)
+    assert lost_share(counts) == (8, 10)
+
+
 def test_what_was_committed_before_stays(corpus_root: CorpusRoot, pages: Path) -> None:
     _run(corpus_root, pages, thresholds={"words-at-least": 1})
     before = corpus_digest(corpus_root).total
@@ -123,6 +135,7 @@ def test_few_pages_and_the_share_itself_do_not_brake(corpus_root: CorpusRoot, pa
 
 def test_items_that_are_no_pages_and_repeats_do_not_count() -> None:
     counts = {"documents": 10, "dropped": 90, "dropped.revisit": 50, "dropped.http-status": 20, "dropped.repeat": 5}
+    counts |= {"dropped": 100, "dropped.wiki-redirect": 7, "dropped.takedown": 3}
     assert lost_share({**counts, "dropped.no-text": 3, "dropped.language": 12}) == (15, 25)
 
 

@@ -49,27 +49,27 @@ def test_a_real_page_in_euc_kr(shared_data: Path) -> None:
 
 
 def _parsed(html: str) -> HtmlPage:
-    page = parse_page(html, 10_000, 250)
-    assert page is not None
-    return page
+    return parse_page(html, 10_000, 250)
 
 
 def test_limits_of_a_page() -> None:
     long = "<ul>" + "<li>x" * 5000 + "</ul>"
-    assert parse_page(long, 10_000, 100) is not None
+    assert parse_page(long, 10_000, 100).tree is not None
     with pytest.raises(ItemError, match=r"5002 tags, 5000 are allowed \(max_html_nodes\)"):
         parse_page(long, 5_000, 100)
     with pytest.raises(ItemError, match=r"elements lie more than 100 deep \(max_html_depth\)"):
         parse_page("<div>" * 100_000, 1_000_000, 100)
 
 
-def test_no_text_is_lost_below_the_depth_that_the_parser_knows() -> None:
+@pytest.mark.parametrize("extractor", list(EXTRACTORS))
+def test_no_text_is_lost_below_the_depth_that_the_parser_knows(extractor: str) -> None:
     with pytest.raises(ItemError, match="elements lie more than 250 deep"):
-        parse_page("<div>" * 400 + "<p>deep words</p>" + "</div>" * 400, 10_000, 250)
+        extract_text(_parsed("<div>" * 400 + "<p>deep words</p>" + "</div>" * 400), extractor)  # type: ignore[arg-type]
 
 
 def test_pages_without_elements_or_with_nul() -> None:
-    assert parse_page("", 100, 100) is None
+    for extractor in EXTRACTORS:
+        assert extract_text(parse_page("", 100, 100), extractor) == ""
     assert "after" in _parsed("<p>before\0 and after</p>").tree.text_content()
 
 

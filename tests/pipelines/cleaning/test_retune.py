@@ -20,13 +20,16 @@ from pipelines.cleaning.stage import pending, run
 from pipelines.corpus_digest import corpus_digest
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
+from pipelines.quality.classifier import Classifier
 from pipelines.sources.items import Address, Item
+from pipelines.takedown.purge import purge_partition
 from schemas.catalog import read_table, require_manifest
 from schemas.configs.clean import CleanConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError
 from schemas.manifest import Manifest
 from schemas.tables import DOCUMENTS, DROPPED
+from schemas.takedown import TakedownList, write_takedowns
 
 KEY = PartitionKey("web", "one")
 RULES = [
@@ -41,6 +44,7 @@ RULES = [
     "top-2-gram-characters",
     "duplicate-5-gram-characters",
     "pii",
+    "quality-draw",
 ]
 TEXTS = [
     "The river rises in the hills and runs to the sea. Farmers have grown barley beside it.",
@@ -76,8 +80,26 @@ def lists(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"banned_words": [str(folder / "words")], "bad_words": {"en": [str(folder / "bad")]}}
 
 
-def _config(lists: dict[str, Any], thresholds: dict[str, float], languages: list[str]) -> CleanConfig:
-    values = {"rules": RULES, "lists": lists, "thresholds": thresholds, "languages": languages}
+def _classifier(seed: int) -> Classifier:
+    """Gives texts scores over the whole range."""
+    return Classifier(np.random.default_rng(seed).normal(0, 9, 256).astype(np.float32), 0.0, 8, 0, "root-share")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("classifier") / "model.arrow"
+    path.write_bytes(_classifier(3).to_bytes())
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def named(lists: dict[str, Any], model: str) -> dict[str, Any]:
+    """The user's files."""
+    return {"lists": lists, "classifier": model}
+
+
+def _config(named: dict[str, Any], thresholds: dict[str, float], languages: list[str]) -> CleanConfig:
+    values = {"rules": RULES, **named, "thresholds": thresholds, "languages": languages}
     return CleanConfig.model_validate(values)
 
 
@@ -111,6 +133,7 @@ _THRESHOLDS = st.fixed_dictionaries(
         "sentences": st.sampled_from([0.0, 1.0, 2.0, 5.0]),
         "top-2-gram-characters": st.sampled_from([0.1, 0.2, 1.0]),
         "duplicate-5-gram-characters": st.sampled_from([0.0, 0.15, 1.0]),
+        "quality-draw": st.sampled_from([0.0, 0.5, 1.0]),
     },
 )
 _LANGUAGES = st.sampled_from([[], ["en"], ["de"], ["en", "de"]])
@@ -130,9 +153,9 @@ def one_language_model() -> Iterator[None]:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_moved_rows_are_those_of_a_run_from_scratch(lists: dict[str, Any], data: st.DataObject) -> None:
-    old = _config(lists, data.draw(_THRESHOLDS), data.draw(_LANGUAGES))
-    new = _config(lists, data.draw(_THRESHOLDS), data.draw(_LANGUAGES))
+def test_moved_rows_are_those_of_a_run_from_scratch(named: dict[str, Any], data: st.DataObject) -> None:
+    old = _config(named, data.draw(_THRESHOLDS), data.draw(_LANGUAGES))
+    new = _config(named, data.draw(_THRESHOLDS), data.draw(_LANGUAGES))
     items = data.draw(st.lists(st.sampled_from(ITEMS), unique_by=lambda item: item.address.record_offset, max_size=30))
     before, wanted = _tables(items, old), _tables(items, new)
     settled = resettle(before["documents"], before["dropped"], old, new)
@@ -169,8 +192,9 @@ def test_moved_rows_are_those_of_a_run_from_scratch(lists: dict[str, Any], data:
         assert row != then
 
 
-def test_tightening_reads_nothing_again(lists: dict[str, Any]) -> None:
-    old = _config(lists, {"words-at-least": 0, "sentences": 0, "bad-words": 9, "end-mark-lines": -1}, [])
+def test_tightening_reads_nothing_again(named: dict[str, Any]) -> None:
+    loose = {"words-at-least": 0, "sentences": 0, "bad-words": 9, "end-mark-lines": -1, "quality-draw": 0}
+    old = _config(named, loose, [])
     new = old.model_copy(update={"thresholds": {**old.thresholds, "words-at-least": 12, "sentences": 2}})
     before = _tables(ITEMS, old)
     settled = resettle(before["documents"], before["dropped"], old, new)
@@ -182,7 +206,7 @@ def test_tightening_reads_nothing_again(lists: dict[str, Any]) -> None:
 
 
 def _request(root: CorpusRoot, given_files: Path, **values: Any) -> StageRequest[CleanConfig]:
-    config = CleanConfig.model_validate({"rules": RULES[2:-1], "languages": [], **values})
+    config = CleanConfig.model_validate({"rules": RULES[2:-2], "languages": [], **values})
     return StageRequest(
         root=root, config=config, engine=Engine(), source="web", partition="one", inputs=(str(given_files),)
     )
@@ -233,6 +257,61 @@ def test_the_stage_moves_rows(
     assert "retuned" not in require_manifest(moved, "documents", KEY).notes
 
 
+def test_with_a_classifier(tmp_path: Path, pages: Path, model: str) -> None:
+    """Draws are judged by what is stored of them; another classifier, seed or shape is another cleaning."""
+    rules = [*RULES[2:-2], "quality-draw"]
+    loose = {**LOOSE, "quality-draw": 0.2, "language": 0.0}
+    moved = CorpusRoot(str(tmp_path / "moved"))
+
+    def end(name: str, **values: Any) -> tuple[bool, int]:
+        asked = {"rules": rules, "classifier": model, **values}
+        scratch = CorpusRoot(str(tmp_path / name))
+        once, again = _clean(scratch, pages, **asked), _clean(moved, pages, **asked)
+        assert corpus_digest(moved).total == corpus_digest(scratch).total
+        assert again.counts == once.counts
+        return "retuned" in again.notes, once.counts["documents"]
+
+    first = end("first", thresholds=loose)
+    assert first[0] is False
+    tighter = end("tighter", thresholds={**loose, "quality-draw": 0.9})
+    assert tighter[0] is True
+    assert 0 < tighter[1] < first[1]
+    assert end("looser", thresholds=loose) == (True, first[1])
+    assert end("seed", thresholds=loose, seed=1)[0] is False
+    assert end("shape", thresholds=loose, seed=1, pareto_alpha=2.0)[0] is False
+    Path(tmp_path / "other.arrow").write_bytes(_classifier(4).to_bytes())
+    assert end("other", thresholds=loose, classifier=str(tmp_path / "other.arrow"))[0] is False
+
+
+@pytest.mark.parametrize("purged", [True, False], ids=["taken down", "on the list alone"])
+def test_after_a_takedown(tmp_path: Path, pages: Path, purged: bool) -> None:
+    """One page by its URL, one with its repeats by its id; all are gone under any thresholds."""
+    scratch, moved = CorpusRoot(str(tmp_path / "scratch")), CorpusRoot(str(tmp_path / "moved"))
+    _clean(moved, pages, thresholds=LOOSE)
+    row = next(r for r in read_table(moved, "documents", KEY).to_pylist() if r["url"] != "http://a.example/0")
+    listed = TakedownList(urls=("http://a.example/0",), ids=(row["document_id"].hex(),))
+    for root in (scratch, moved):
+        write_takedowns(root, listed)
+    if purged:
+        purge_partition(moved, KEY, listed, Engine())
+        assert require_manifest(moved, "documents", KEY).counts["dropped.takedown"] > 1
+    once = _clean(scratch, pages, thresholds=TIGHT)
+    again = _clean(moved, pages, thresholds=TIGHT)
+    assert once.counts["dropped.takedown"] > 1
+    assert (again.counts, again.notes) == (once.counts, once.notes)
+    assert corpus_digest(moved).total == corpus_digest(scratch).total
+    _clean(moved, pages, thresholds=LOOSE)
+    left = read_table(moved, "documents", KEY)
+    assert row["document_id"] not in left.column("document_id").to_pylist()
+    assert "http://a.example/0" not in left.column("url").to_pylist()
+
+
+def test_a_list_about_other_pages_is_no_hindrance(corpus_root: CorpusRoot, pages: Path) -> None:
+    write_takedowns(corpus_root, TakedownList(domains=("elsewhere.example",)))
+    _clean(corpus_root, pages, thresholds=LOOSE)
+    assert _clean(corpus_root, pages, thresholds=TIGHT).notes["retuned"]["moved"] > 0
+
+
 def test_changed_inputs_are_cleaned_anew(corpus_root: CorpusRoot, pages: Path, tmp_path: Path) -> None:
     _clean(corpus_root, pages, thresholds=TIGHT)
     extra = {"text": "The river rises in the hills and runs to the sea. It is long.", "url": "http://new.example/"}
@@ -270,16 +349,21 @@ def test_what_is_the_same_but_for_thresholds(corpus_root: CorpusRoot, pages: Pat
     assert not same(rules=["words-at-least"])
     assert not same(extractor="fast")
     assert not same(pii_kinds=["email"])
-    other = manifest.model_copy(update={"counts": {**manifest.counts, "dropped.taken-down": 1}})
+    other = manifest.model_copy(update={"counts": {**manifest.counts, "dropped.takedown": 1}})
     assert same_but_thresholds(other, old) is None
+    wiki = manifest.model_copy(update={"counts": {**manifest.counts, "dropped.wiki-redirect": 1}})
+    assert same_but_thresholds(wiki, old) is not None
+    assert not same(columns={"text": "body"})
+    assert not same(wiki_namespaces=[4])
+    assert same(fetch={"attempts": 3})
     unreadable = manifest.model_copy(update={"config": {"preset": "of another version"}})
     assert same_but_thresholds(unreadable, old) is None
 
 
-def test_scores_are_float32(lists: dict[str, Any]) -> None:
+def test_scores_are_float32(named: dict[str, Any]) -> None:
     values = [
         value
-        for row in _tables(ITEMS, _config(lists, {}, []))["dropped"].to_pylist()
+        for row in _tables(ITEMS, _config(named, {}, []))["dropped"].to_pylist()
         for _, value in row["scores"] or ()
     ]
     assert values

@@ -8,7 +8,7 @@ import pytest
 from pipelines.cleaning.rules import EDITS, MEASURES, evaluate
 from schemas.configs.base import load_config
 from schemas.configs.clean import CleanConfig
-from schemas.configs.clean_presets import PRESETS, RULES
+from schemas.configs.clean_presets import PRESETS, QUALITY_DRAW, RULES
 from schemas.errors import ConfigError
 
 GOOD = " ".join(
@@ -27,7 +27,7 @@ def test_every_rule_is_measured_or_edits() -> None:
     edits = {name for name, spec in RULES.items() if spec.side == "edits"}
     assert set(EDITS) == edits
     urls = {name for name, spec in RULES.items() if spec.about == "url"}
-    assert set(MEASURES) | edits | urls | {"language", "bad-words"} == set(RULES)
+    assert set(MEASURES) | edits | urls | {"language", "bad-words", QUALITY_DRAW} == set(RULES)
     assert all(set(preset.rules) <= set(RULES) for preset in PRESETS.values())
 
 
@@ -130,7 +130,7 @@ def test_at_the_threshold(rule: str, kept: str, dropped: str) -> None:
         ("preset=nothing", r"clean\.the settings together: unknown preset 'nothing'; there are: fineweb, gopher"),
         ('rules=["wordy"]', "unknown rule 'wordy'; there are: blocked-domains,"),
         ("thresholds.wordy=1", "unknown rule 'wordy'"),
-        ("extractor=slow", "clean.extractor: Input should be 'precise', 'fast' or 'resiliparse', got 'slow'"),
+        ("extractor=slow", "clean.extractor: Input should be 'blocks', 'precise', 'fast' or 'resiliparse', got 'slow'"),
         ('rules=["bad-words"]', "rule 'bad-words' needs a list; name its file in lists.bad_words"),
         (
             'pii_kinds=["name"]',

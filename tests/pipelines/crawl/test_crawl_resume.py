@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.crawl import crawler, warc_files
+from pipelines.crawl import warc_files
 from pipelines.engine.unit import UnitOutcome
-from schemas.configs.crawl import CrawlConfig
-from schemas.corpus_root import MANIFEST_NAME, CorpusRoot, PartitionKey
+from schemas.corpus_root import MANIFEST_NAME, CorpusRoot
 from schemas.storage import Folder
 
 Crawl = Callable[..., UnitOutcome]
-
-_SCRIPT = """
-import sys
-from pipelines.crawl.stage import run
-from pipelines.engine.settings import Engine
-from pipelines.engine.stage import StageRequest
-from schemas.configs.crawl import CrawlConfig
-from schemas.corpus_root import MANIFEST_NAME, CorpusRoot
-config = CrawlConfig.model_validate_json(sys.argv[2])
-run(StageRequest(root=CorpusRoot(sys.argv[1]), config=config, engine=Engine(), source="web", partition="1"))
-"""
 
 
 def _build(site: Any, pages: int = 24) -> None:
@@ -44,59 +23,6 @@ def _build(site: Any, pages: int = 24) -> None:
         site.link(f"/{number or ''}", *targets, "/missing", "/no", f"/moved{number}", text="word " * (number % 7 * 50))
         site.redirect(f"/moved{number}", f"/{(number * 7) % pages or ''}")
     site.link("/map.xml")
-
-
-def _journal(root: CorpusRoot) -> Path | None:
-    found = list(Path(root.work_folder("crawl", PartitionKey("web", "1")).path()).rglob(crawler.JOURNAL_NAME))
-    return found[0] if found else None
-
-
-def _done(root: CorpusRoot) -> list[str]:
-    path = _journal(root)
-    lines = path.read_bytes().splitlines(keepends=True) if path else []
-    entries = [json.loads(line) for line in lines if line.endswith(b"\n")]
-    return [entry.get("url") or f"{entry['origin']}/robots.txt" for entry in entries]
-
-
-def _start(root: CorpusRoot, config: CrawlConfig, repository: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", _SCRIPT, root.url, config.model_dump_json()],
-        cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository)},
-        stderr=subprocess.DEVNULL,
-    )
-
-
-@pytest.mark.slow
-def test_killed_three_times_no_page_is_fetched_twice(
-    site: Any, crawl_into: Crawl, corpus_root: CorpusRoot, repository: Path
-) -> None:
-    _build(site)
-    config = site.config(delay_seconds=0.01, warc_bytes=8000)
-    undisturbed = crawl_into(config, partition="undisturbed")
-    whole = site.counts
-    site.asked.clear()
-    draw = random.Random(7)
-    in_flight: Counter[str] = Counter()
-    for kill in range(3):
-        process = _start(corpus_root, config, repository)
-        deadline = time.monotonic() + 60
-        while len(_done(corpus_root)) < 10 * (kill + 1) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(draw.random() * 0.05)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        time.sleep(0.05)  # a request that was under way reaches the server
-        done = {url.removeprefix("http://site.example") for url in _done(corpus_root)}
-        in_flight.update(path for path in set(site.paths) - done)
-    resumed = crawl_into(config)
-    assert resumed.status == "done"
-    # What was on the disk is not asked for again; only the one answer that a kill cut off may be.
-    assert sum(in_flight.values()) <= 3
-    assert site.counts == whole + in_flight
-    assert resumed.manifest.digest() == undisturbed.manifest.digest()
-    assert resumed.manifest.counts == undisturbed.manifest.counts
-    assert resumed.manifest.notes == undisturbed.manifest.notes
 
 
 class _Killed(BaseException):

@@ -38,6 +38,12 @@ def _stored(root: CorpusRoot, outcome: UnitOutcome) -> dict[str, tuple[str, byte
     return found
 
 
+def _say(site: Any, path: str, rules: str) -> None:
+    """Put up a page that says something to crawlers in its headers."""
+    site.link(path, "/behind")
+    site.pages[path].headers = {**site.pages[path].headers, "X-Robots-Tag": rules}
+
+
 def test_breadth_first_in_order_of_discovery(site: Any, crawl_into: Crawl, corpus_root: CorpusRoot) -> None:
     site.link("/", "/b", "/a", "/b#again", "http://elsewhere.example/")
     site.link("/b", "/b1", "/", "/a")
@@ -85,7 +91,7 @@ def test_golden_digest(site: Any, crawl_into: Crawl) -> None:
     digest = crawl_into(site.config()).manifest.tables["crawl"].digest
     assert digest == hashlib.blake2b(b"".join(sorted(rows)), digest_size=32).hexdigest()
     # Changes with what is stored only: raise STAGE_VERSION together with it.
-    assert (STAGE_VERSION, digest) == (1, "e55aab3499098f57bffac6b6ee8c3794457c1e5a0c8311ab04d1d4502615f136")
+    assert (STAGE_VERSION, digest) == (2, "e55aab3499098f57bffac6b6ee8c3794457c1e5a0c8311ab04d1d4502615f136")
 
 
 def test_robots_and_crawl_delay_are_honoured(site: Any, crawl_into: Crawl) -> None:
@@ -117,7 +123,7 @@ def test_limits_of_pages_and_depth(site: Any, crawl_into: Crawl) -> None:
     outcome = crawl_into(site.config(max_depth=2, sitemaps=False), partition="2")
     assert outcome.manifest.counts["pages"] == 3
     assert outcome.manifest.counts["not_asked_for"] == 0
-    assert outcome.manifest.counts["links_outside"] == 2
+    assert outcome.manifest.counts["links_too_deep"] == 1
 
 
 def test_errors_are_counted_and_listed(site: Any, crawl_into: Crawl, corpus_root: CorpusRoot) -> None:
@@ -277,6 +283,7 @@ def test_sitemaps_of_robots(site: Any, crawl_into: Crawl, corpus_root: CorpusRoo
         (lambda site: None, {}, "http://site.example/: 404 Not Found"),
         (lambda site: site.link("/"), {"connect_to": {}, "seed_urls": ["http://localhost:1/"]}, "private address"),
         (lambda site: site.link("/"), {"content_types": ["text/plain"]}, "no answer of the content types text/plain"),
+        (lambda site: _say(site, "/", "noindex"), {}, "its pages say noindex"),
     ],
 )
 def test_nothing_stored_is_an_error_and_tried_again(
@@ -337,3 +344,71 @@ def test_progress_line(site: Any, corpus_root: CorpusRoot, capsys: pytest.Captur
     )
     run(other, on_progress=lambda done, limit, url: seen.append((done, limit, url)))
     assert seen == [(1, 2, f"{HOST}/"), (2, 2, f"{HOST}/a")]
+
+
+def test_noindex_and_nofollow(site: Any, crawl_into: Crawl, corpus_root: CorpusRoot) -> None:
+    site.link("/", "/quiet", "/closed")
+    _say(site, "/quiet", "noindex")
+    _say(site, "/closed", "nofollow, otherbot: noindex")
+    site.link("/behind")
+    site.link("/closed-behind")
+    outcome = crawl_into(site.config())
+    assert set(_stored(corpus_root, outcome)) == {f"{HOST}{path}" for path in ("/", "/closed", "/behind")}
+    assert outcome.manifest.notes["noindex"] == [f"{HOST}/quiet"]
+    assert outcome.manifest.notes["noindex_not_listed"] == 0
+    assert (outcome.manifest.counts["noindex"], outcome.manifest.counts["links_not_followed"]) == (1, 1)
+    whole = crawl_into(site.config(obey_noindex=False, obey_nofollow=False), "2")
+    assert f"{HOST}/quiet" in _stored(corpus_root, whole)
+    assert (whole.manifest.counts["noindex"], whole.manifest.counts["links_not_followed"]) == (0, 0)
+
+
+def test_a_host_that_asks_for_long_pauses_is_left_alone(make_site: Any, crawl_into: Crawl) -> None:
+    site, slow, busy = make_site(), make_site(), make_site()
+    hosts = {"site.example:80": site, "slow.example:80": slow, "busy.example:80": busy}
+    connect = {name: f"127.0.0.1:{one.port}" for name, one in hosts.items()}
+    seeds = [f"{HOST}/", "http://slow.example/", "http://busy.example/a", "http://busy.example/b"]
+    site.link("/")
+    slow.robots("User-agent: *\nCrawl-delay: 1000\n")
+    busy.pages["/a"] = type(site.pages["/"])(b"", 503, {"Retry-After": "1000"})
+    started = time.monotonic()
+    manifest = crawl_into(site.config(seed_urls=seeds, connect_to=connect, max_pause_seconds=5)).manifest
+    assert time.monotonic() - started < 5
+    assert [(one["error"], one["message"]) for one in manifest.notes["failures"]] == [
+        ("crawl-delay", "robots.txt asks for 1000 s between requests"),
+        ("status-503", "503 Service Unavailable"),
+        ("left-alone", "it asked for a pause of more than 5 s"),
+    ]
+    assert slow.paths == ["/robots.txt"]
+    assert busy.paths == ["/robots.txt", "/a"]
+
+
+def test_the_whole_host_waits_when_a_page_asks_for_a_pause(site: Any, crawl_into: Crawl) -> None:
+    site.link("/", "/busy", "/next")
+    site.link("/next")
+    good = site.pages["/next"]
+    replies = iter([type(good)(b"", 429, {"Retry-After": "1"}), good])
+    site.pages["/busy"] = lambda: next(replies)
+    assert crawl_into(site.config()).manifest.counts["pages"] == 3
+    assert site.paths == ["/robots.txt", "/", "/busy", "/busy", "/next"]
+    assert site.asked[3][0] - site.asked[2][0] >= 1
+
+
+def test_a_host_that_breaks_every_connection_is_left_alone(site: Any, crawl_into: Crawl) -> None:
+    site.link("/", *(f"/{number}" for number in range(20)))
+    for number in range(20):
+        site.pages[f"/{number}"] = type(site.pages["/"])(b"half", headers={"Content-Length": "99"})
+    counts = crawl_into(site.config(host_failures=3, retries=0)).manifest.counts
+    assert (counts["error_connection"], counts["error_left-alone"]) == (3, 17)
+    assert len(site.asked) == 2 + 3
+
+
+def test_robots_that_redirects_to_another_host(make_site: Any, crawl_into: Crawl) -> None:
+    here, there = make_site(), make_site()
+    connect = {"site.example:80": f"127.0.0.1:{here.port}", "there.example:80": f"127.0.0.1:{there.port}"}
+    here.redirect("/robots.txt", "http://there.example/rules.txt")
+    there.pages["/rules.txt"] = type(here.pages["/robots.txt"])(b"User-agent: *\nDisallow: /no\n", 200, {})
+    here.link("/", "/no", "/yes")
+    here.link("/yes")
+    manifest = crawl_into(here.config(connect_to=connect)).manifest
+    assert (manifest.counts["pages"], manifest.counts["robots_denied"]) == (2, 1)
+    assert there.paths == ["/rules.txt"]

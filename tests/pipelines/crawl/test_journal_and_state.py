@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from schemas.errors import StageError
 URL = "http://site.example/"
 ENTRIES: list[Entry] = [
     RobotsRead(origin=URL[:-1], read_at=datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), text="Disallow: /ü\n"),
-    Visit(url=URL, outcome="page", status=200, part=0, end=77, found=(Item(URL + "a", 1), Item(URL + "b", 1))),
+    Visit(url=URL, outcome="page", status=200, part=0, end=77, links=(URL + "a", URL + "b")),
 ]
 
 
@@ -26,12 +25,25 @@ def _write(path: Path) -> None:
     journal.close()
 
 
+def _entries(journal: Journal) -> list[Entry]:
+    return [entry for _, entry in journal.lines()]
+
+
 def test_lines_come_back_as_written(tmp_path: Path) -> None:
     _write(tmp_path / "j")
     journal = Journal(tmp_path / "j")
+    starts = [start for start, _ in journal.lines()]
+    assert [journal.read(start) for start in reversed(starts)] == ENTRIES[::-1]
+    third = journal.append(ENTRIES[0])  # at the end, wherever was read
+    assert journal.read(third) == ENTRIES[0]
+    assert _entries(journal) == [*ENTRIES, ENTRIES[0]]
     journal.close()
-    assert journal.entries == ENTRIES
-    assert len((tmp_path / "j").read_bytes().splitlines()) == 2
+    journal = Journal(tmp_path / "k")
+    assert [journal.append(entry) for entry in ENTRIES] == starts
+    journal.close()
+    journal = Journal(tmp_path / "j")
+    journal.close()
+    assert len((tmp_path / "j").read_bytes().splitlines()) == 3
 
 
 def test_half_a_line_is_cut_off(tmp_path: Path) -> None:
@@ -42,7 +54,7 @@ def test_half_a_line_is_cut_off(tmp_path: Path) -> None:
     for end in range(first, len(whole)):
         path.write_bytes(whole[:end])
         journal = Journal(path)
-        assert journal.entries == ENTRIES[:1]
+        assert _entries(journal) == ENTRIES[:1]
         journal.append(ENTRIES[1])
         journal.close()
         assert path.read_bytes() == whole
@@ -52,8 +64,12 @@ def test_a_damaged_line_is_said(tmp_path: Path) -> None:
     path = tmp_path / "j"
     _write(path)
     path.write_bytes(b"{}\n" + path.read_bytes())
+    journal = Journal(path)
     with pytest.raises(StageError, match=r"j is damaged; delete .* to crawl anew"):
-        Journal(path)
+        _entries(journal)
+    with pytest.raises(StageError, match=r"j is damaged; delete .* to crawl anew"):
+        journal.read(0)
+    journal.close()
 
 
 def test_frontier_is_by_depth_then_by_discovery() -> None:
@@ -67,29 +83,53 @@ def test_frontier_is_by_depth_then_by_discovery() -> None:
     assert len(frontier) == 0
 
 
+def _settle_all(state: CrawlState) -> None:
+    for entry in ENTRIES:
+        state.take(entry)
+        if isinstance(entry, RobotsRead):
+            state.settle_robots(entry, 0)
+        else:
+            state.settle(entry)
+
+
 def test_state_is_what_the_lines_give() -> None:
     config = CrawlConfig(seed_urls=(URL,))
-    states = [CrawlState(config), CrawlState(config)]
-    for entry in ENTRIES:
-        states[0].apply(entry)
-        states[1].apply(type(entry).model_validate(json.loads(entry.model_dump_json())))
-    assert states[0].counts == states[1].counts
-    assert states[0].responses == states[1].responses
-    assert states[0].position == states[1].position == (0, 77)
-    assert states[0].frontier.first() == Item(URL + "a", 1)
+    state = CrawlState(config)
+    assert state.needs_robots(Item(URL)) == URL[:-1]
+    _settle_all(state)
+    assert state.needs_robots(Item(URL)) is None
+    assert state.counts["pages"] == state.counts["robots_files"] == 1
+    assert len(state.responses) == 1
+    assert state.position == (0, 77)
+    assert state.frontier.first() == Item(URL + "a", 1)
 
 
-def test_a_journal_of_another_crawl_is_refused() -> None:
-    state = CrawlState(CrawlConfig(seed_urls=("http://other.example/",)))
-    with pytest.raises(StageError, match=r"the journal goes on with http://site.example/, but it is the turn of"):
-        state.apply(ENTRIES[1])
+def test_the_budget_is_of_pages_and_of_bytes() -> None:
+    state = CrawlState(CrawlConfig(seed_urls=(URL,), max_pages=7, max_bytes=10, max_total_bytes=95))
+    assert state.budget == 7
+    state = CrawlState(CrawlConfig(seed_urls=(URL,), max_pages=99, max_bytes=10, max_total_bytes=95))
+    assert state.budget == 10
+    state.counts["bytes"] = 91
+    assert state.budget == 1
+    state.counts["bytes"] = 96
+    assert state.budget == 0
+
+
+def test_a_host_that_fails_again_and_again_is_left_alone() -> None:
+    state = CrawlState(CrawlConfig(seed_urls=(URL,), host_failures=3))
+    broken = Visit(url=URL, outcome="failed", error="connection")
+    for entry in (broken, broken, ENTRIES[1], broken, broken):
+        state.take(entry)
+    assert not state.left_alone
+    state.take(broken)
+    assert state.left_alone == {"site.example": "3 requests in a row failed"}
 
 
 def test_failures_beyond_a_thousand_are_counted_only() -> None:
     state = CrawlState(CrawlConfig(seed_urls=(URL,)))
     state.frontier.add(Item(f"{URL}{number}", 1) for number in range(1200))
     while item := state.frontier.first():
-        state.apply(Visit(url=item.url, outcome="failed", error="connection", message="refused"))
+        state.settle(Visit(url=item.url, outcome="failed", error="connection", message="refused"))
     assert len(state.notes()["failures"]) == 1000
     assert state.notes()["failures_not_listed"] == 201
     assert state.counts["errors"] == state.counts["error_connection"] == 1201

@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from pipelines.crawl.fetch import Fetcher, media_type
+from pipelines.crawl.fetch import Answer, Failure, Fetcher, media_type, retry_after_seconds
 from pipelines.crawl.journal import RobotsRead
-from pipelines.crawl.pace import LONGEST_PAUSE_SECONDS, Pace
-from pipelines.crawl.robots import RobotsRules, read_robots
+from pipelines.crawl.pace import Pace
+from pipelines.crawl.robots import MAX_ROBOTS_BYTES, RobotsRules, judge_robots
 
 ORIGIN = "http://site.example"
 
 
-def _read(site: Any, **settings: object) -> RobotsRead:
-    config = site.config(**settings)
-    fetcher = Fetcher(config, Pace(0))
-    try:
-        return read_robots(fetcher, ORIGIN, sitemaps=config.sitemaps)
-    finally:
-        fetcher.close()
+def _answer(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
+    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Answer("", status, "", (), named, body, False, "", datetime.datetime.now(datetime.UTC))
+
+
+def _judge(result: Answer | Failure, *, hops: int = 0, sitemaps: bool = True) -> RobotsRead | str:
+    return judge_robots(ORIGIN, f"{ORIGIN}/robots.txt", hops, result, sitemaps=sitemaps, retries=1)
 
 
 def _rules(text: str | None, agent: str = "corpusmill/0.1 (like Otherbot)") -> RobotsRules:
@@ -45,72 +45,102 @@ def test_a_day_old_file_is_not_fresh() -> None:
     assert not RobotsRules(old, "x").is_fresh
 
 
-@pytest.mark.parametrize(("status", "text"), [(401, ""), (404, ""), (410, ""), (500, None), (503, None)])
-def test_status_of_robots(site: Any, status: int, text: str | None) -> None:
-    site.robots("User-agent: *\nDisallow: /\n")
-    site.pages["/robots.txt"].status = status
-    read = _read(site, retries=1)
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(200, "Disallow: /\n"), (401, ""), (404, ""), (410, ""), (204, ""), (429, None), (500, None), (503, None)],
+)
+def test_status_of_robots(status: int, text: str | None) -> None:
+    read = _judge(_answer(status, b"Disallow: /\n"))
+    assert isinstance(read, RobotsRead)
     assert read.text == text
-    assert bool(read.error) == (text is None)
+    assert read.error == ("robots-status" if text is None else "")
 
 
-def test_robots_of_a_dead_host_forbids_all(site: Any) -> None:
-    read = _read(site, connect_to={"site.example:80": "127.0.0.1:1"}, retries=1)
+def test_robots_of_a_dead_host_forbids_all() -> None:
+    read = _judge(Failure("connection", "refused"))
+    assert isinstance(read, RobotsRead)
     assert (read.text, read.error, read.retries) == (None, "connection", 1)
 
 
-def test_redirected_robots(site: Any) -> None:
-    for step in range(5):
-        site.redirect(f"/robots.txt{step or ''}", f"/robots.txt{step + 1}")
-    site.pages["/robots.txt5"] = site.pages["/nothing"] = None
-    site.robots("")
-    rules = site.pages["/robots.txt"]
-    rules.body = b"User-agent: *\nDisallow: /private\nSitemap: /map.xml\nSitemap: http://o.example/m.xml\n"
-    site.pages["/robots.txt5"] = rules
-    site.redirect("/robots.txt", "/robots.txt1")
-    read = _read(site)
+def test_redirected_robots() -> None:
+    moved = _answer(301, Location="http://other.example/r.txt")
+    assert _judge(moved) == "http://other.example/r.txt"
+    assert _judge(moved, hops=4) == "http://other.example/r.txt"
+    sixth = _judge(moved, hops=5)
+    assert isinstance(sixth, RobotsRead)
+    assert sixth.text == ""  # the sixth redirect is not followed: as if there were none
+    nowhere = _judge(_answer(302, Location="mailto:x@y.z"))
+    assert isinstance(nowhere, RobotsRead)
+    assert (nowhere.text, nowhere.error) == (None, "bad-redirect")
+
+
+def test_sitemaps_that_robots_names() -> None:
+    body = b"\xef\xbb\xbfSitemap: /map.xml\nSitemap: http://o.example/m.xml\nSitemap: /map.xml\n"
+    read = _judge(_answer(200, body))
+    assert isinstance(read, RobotsRead)
+    assert read.found == (f"{ORIGIN}/map.xml", "http://o.example/m.xml")
+    unread = _judge(_answer(200, body), sitemaps=False)
+    assert isinstance(unread, RobotsRead)
+    assert unread.found == ()
+
+
+def test_a_long_robots_is_read_to_its_last_whole_line(site: Any) -> None:
+    line = b"Disallow: /0123456789\n"
+    body = b"User-agent: *\n" + line * (MAX_ROBOTS_BYTES // len(line) + 1000)
+    site.pages["/robots.txt"] = type(site.pages.get("/", None) or _reply(site))(body)
+    fetcher = Fetcher(site.config(max_bytes=100))
+    result = fetcher.ask(f"{ORIGIN}/robots.txt", MAX_ROBOTS_BYTES, cut=True)
+    fetcher.close()
+    assert isinstance(result, Answer)
+    assert len(result.body) == MAX_ROBOTS_BYTES
+    read = _judge(result)
+    assert isinstance(read, RobotsRead)
     assert read.text is not None
-    assert "Disallow: /private" in read.text
-    assert [item.url for item in read.found] == [f"{ORIGIN}/map.xml", "http://o.example/m.xml"]
-    assert _read(site, sitemaps=False).found == ()
-    site.redirect("/robots.txt5", "/robots.txt6")
-    assert _read(site).text == ""  # the sixth redirect is not followed: as if there were none
+    assert read.text.endswith("/0123456789\n")
+    assert MAX_ROBOTS_BYTES - len(line) < len(read.text) <= MAX_ROBOTS_BYTES
 
 
-def test_pace_waits_and_minds_longer_pauses() -> None:
+def _reply(site: Any) -> Any:
+    site.link("/")
+    return site.pages["/"]
+
+
+def test_a_host_is_asked_after_its_pause() -> None:
     pace = Pace(0.1)
-    started = time.monotonic()
-    pace.wait("a")
-    assert time.monotonic() - started < 0.08
-    pace.asked("a")
-    pace.wait("b")
-    assert time.monotonic() - started < 0.08
-    pace.wait("a")
-    assert time.monotonic() - started >= 0.1
-    pace.slow_down("a", 0.2)
-    pace.asked("a")
-    middle = time.monotonic()
-    pace.wait("a")
-    assert time.monotonic() - middle >= 0.19
+    now = time.monotonic()
+    assert (pace.ready_at("a") or 0) <= now
+    pace.begin("a")
+    assert pace.ready_at("a") is None
+    assert pace.ready_at("b") is not None
+    time.sleep(0.02)
+    pace.end("a")
+    assert (pace.ready_at("a") or 0) >= now + 0.12
+    pace.begin("a")
+    pace.end("a", 5.0)
+    assert (pace.ready_at("a") or 0) >= now + 5
+    pace.slow_down("b", 7.0)
+    pace.begin("b")
+    pace.end("b")
+    assert (pace.ready_at("b") or 0) >= now + 7
 
 
-def test_pauses_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-    pace = Pace(0)
-    pace.slow_down("a", 1e9)
-    pace.asked("a", 1e9)
-    pace.wait("a")
-    assert LONGEST_PAUSE_SECONDS - 1 < slept[0] <= LONGEST_PAUSE_SECONDS
+def test_several_connections_to_a_host_start_one_delay_apart() -> None:
+    pace = Pace(0.5, 2)
+    now = time.monotonic()
+    pace.begin("a")
+    assert now + 0.5 <= (pace.ready_at("a") or 0) < now + 0.7
+    pace.begin("a")
+    assert pace.ready_at("a") is None
+    pace.end("a")
+    assert now + 0.5 <= (pace.ready_at("a") or 0) < now + 0.7
+    pace.slow_down("a", 0.6)  # a Crawl-delay: one connection
+    assert pace.ready_at("a") is None
 
 
-def test_a_restarted_crawl_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-    Pace(3.0, asked_before=True).wait("a")
-    Pace(3.0).wait("a")
-    assert slept[0] == pytest.approx(3.0, abs=0.5)
-    assert slept[1] == 0
+def test_a_restarted_crawl_waits_first() -> None:
+    now = time.monotonic()
+    assert (Pace(3.0, asked_before=True).ready_at("a") or 0) >= now + 3
+    assert (Pace(3.0).ready_at("a") or 0) <= now
 
 
 @pytest.mark.parametrize(
@@ -124,3 +154,14 @@ def test_a_restarted_crawl_waits_first(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_media_type(header: str, expected: tuple[str, str | None]) -> None:
     assert media_type(header) == expected
+
+
+def test_retry_after_in_seconds_and_as_a_date() -> None:
+    assert retry_after_seconds(_answer(503, Retry_After="7")) == 7
+    assert retry_after_seconds(_answer(503, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")) == 0
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90)
+    seconds = retry_after_seconds(_answer(429, Retry_After=later.strftime("%a, %d %b %Y %H:%M:%S GMT")))
+    assert 85 < seconds <= 90
+    assert retry_after_seconds(_answer(503, Retry_After="soon")) == 0
+    assert retry_after_seconds(_answer(200, Retry_After="7")) == 0
+    assert retry_after_seconds(Failure("connection", "")) == 0

@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.crawl.links import link_targets, sitemap_entries
+from pipelines.crawl.links import read_page
+from pipelines.crawl.sitemaps import sitemap_entries
 from pipelines.crawl.urls import canonical_url, host_of, origin_of
 
 PAGE = "http://ex.com/dir/page.html"
+
+
+def link_targets(html: bytes, charset: str | None, url: str) -> list[str]:
+    return read_page(html, charset, url).targets
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,11 @@ def test_links_in_order_each_once() -> None:
     assert link_targets(html, None, PAGE) == ["http://ex.com/dir/b", "http://ex.com/a", "http://ex.com/dir/c?d&e"]
 
 
+def test_links_behind_the_end_of_the_page_are_links() -> None:
+    html = b"<html><body><a href=a>1</a></body ></HTML><p><a href=b>2</a></p></body></html>"
+    assert link_targets(html, None, PAGE) == ["http://ex.com/dir/a", "http://ex.com/dir/b"]
+
+
 def test_base_and_charset_are_minded() -> None:
     html = '<head><base href="/other/"></head><a href="ü">x</a>'
     assert link_targets(html.encode("latin-1"), "iso-8859-1", PAGE) == ["http://ex.com/other/%C3%BC"]
@@ -94,3 +104,21 @@ def test_sitemap_and_sitemap_index() -> None:
 def test_a_sitemap_reads_no_other_file() -> None:
     xml = b'<!DOCTYPE u [<!ENTITY x SYSTEM "file:///etc/hostname">]><urlset><url><loc>http://ex.com/&x;</loc></url></urlset>'
     assert sitemap_entries(xml, 1000).pages in ([], ["http://ex.com/"])
+
+
+def test_sitemaps_of_several_members_and_plain_lines() -> None:
+    whole = b"<urlset>" + b"".join(b"<url><loc>http://ex.com/%d</loc></url>" % i for i in range(300)) + b"</urlset>"
+    members = gzip.compress(whole[:5000]) + gzip.compress(whole[5000:])
+    assert sitemap_entries(members).pages == [f"http://ex.com/{i}" for i in range(300)]
+    assert sitemap_entries(members[:-100]).pages[:100] == [f"http://ex.com/{i}" for i in range(100)]
+    assert sitemap_entries(b"\xef\xbb\xbfhttp://ex.com/a\n\nno url\nhttps://ex.com/b\n").pages == [
+        "http://ex.com/a",
+        "https://ex.com/b",
+    ]
+
+
+def test_a_sitemap_has_limits() -> None:
+    many = b"<urlset>" + b"".join(b"<url><loc>http://ex.com/%d</loc></url>" % i for i in range(50_010)) + b"</urlset>"
+    assert len(sitemap_entries(many).pages) == 50_000
+    bomb = gzip.compress(b"<urlset><url><loc>http://ex.com/a</loc></url>" + b" " * 3_000_000)
+    assert sitemap_entries(bomb, 1_000_000).pages == ["http://ex.com/a"]

@@ -11,7 +11,7 @@ from fastwarc.warc import ArchiveIterator as FastIterator
 from warcio.archiveiterator import ArchiveIterator
 
 from pipelines.crawl.fetch import Answer
-from pipelines.crawl.warc_files import Position, WarcFiles, part_file, payload_digest
+from pipelines.crawl.warc_files import Position, WarcFiles, encode_answer, part_file, payload_digest
 from schemas.errors import StageError
 
 BEGIN = Position()
@@ -29,7 +29,6 @@ def _answer(number: int = 0, **changes: object) -> Answer:
         "decoded": False,
         "server_address": "127.0.0.1",
         "captured_at": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC),
-        "retries": 0,
         **changes,
     }
     return Answer(**values)  # type: ignore[arg-type]
@@ -40,7 +39,7 @@ def write(tmp_path: Path) -> Callable[..., Position]:
     def go(answers: list[Answer], position: Position = BEGIN, limit: int = 10**9) -> Position:
         files = WarcFiles(tmp_path, limit, ABOUT, position)
         for answer in answers:
-            files.append(answer, payload_digest(answer.body))
+            files.append(encode_answer(answer, payload_digest(answer.body)))
         files.close()
         return files.position
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import lzma
 import random
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from backports import zstd
 from fastwarc.warc import ArchiveIterator, conversion, resource, response, revisit
 
 from pipelines.sources import census
@@ -17,17 +19,27 @@ from pipelines.sources.census import FileCensus, take_census
 from pipelines.sources.inputs import InputFile, list_inputs
 from pipelines.sources.items import DeadItem, Item
 from pipelines.sources.reader import read_items
+from pipelines.sources.source_format import ReadSettings
+from schemas.configs.clean import CleanConfig
 
-LIMIT = 20_000_000
+SETTINGS = ReadSettings.of(CleanConfig())
+
+
+def census_of(file: InputFile) -> FileCensus:
+    return take_census(file, SETTINGS)
+
+
+def files_in(*given: Path) -> list[InputFile]:
+    return list_inputs(map(str, given), SETTINGS.fetch)
 
 
 def items_of(taken: FileCensus) -> list[Item | DeadItem]:
-    return [item for piece in taken.work for item in read_items(piece, LIMIT)]
+    return [item for piece in taken.work for item in read_items(piece, SETTINGS)]
 
 
 def test_every_archive_at_hand(shared_data: Path) -> None:
-    for file in list_inputs([str(shared_data / "warc")]):
-        taken = take_census(file)
+    for file in files_in(shared_data / "warc"):
+        taken = census_of(file)
         found = items_of(taken)
         assert taken.items.total() == len(found), file.url
         if taken.work[0].format == "warc" and not taken.items["rest"]:
@@ -39,18 +51,20 @@ def test_every_archive_at_hand(shared_data: Path) -> None:
 def test_pieces_of_an_archive_hold_its_items(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(census, "_LEAST_PIECE_BYTES", 2_000)
     for name in ("aut/example.warc.gz", "aut/example.arc.gz", "aut/issue-493.warc"):
-        (file,) = list_inputs([str(shared_data / "warc" / name)])
-        taken = take_census(file)
-        (whole,) = take_census(InputFile(file.url, 64 * 10**9, file.stamp)).work
+        (file,) = files_in(shared_data / "warc" / name)
+        taken = census_of(file)
+        (whole,) = census_of(InputFile(file.url, 64 * 10**9, file.stamp)).work
         assert len(taken.work) > 5
-        assert items_of(taken) == list(read_items(whole, LIMIT))
+        assert items_of(taken) == list(read_items(whole, SETTINGS))
 
 
 def _seeds(shared_data: Path) -> list[bytes]:
     names = ("warcio/example.warc", "warcio/example.warc.gz", "warcio/example.arc.gz", "aut/badexample.arc.gz")
     archives = [(shared_data / "warc" / name).read_bytes() for name in names]
     rows = b"\n".join(b'{"text": "row %d", "id": %d}' % (n, n) for n in range(200)) + b"\n\n  \n"
-    return [*archives, gzip.decompress(archives[2]), rows, gzip.compress(rows), bz2.compress(archives[0])]
+    framed = b"".join(zstd.compress(archives[0][at : at + 700]) for at in range(0, len(archives[0]), 700))
+    packed = [gzip.compress(rows), bz2.compress(archives[0]), lzma.compress(rows), framed]
+    return [*archives, gzip.decompress(archives[2]), rows, *packed]
 
 
 def _damage(data: bytes, draw: random.Random) -> bytes:
@@ -77,7 +91,7 @@ def test_damaged_files(shared_data: Path, tmp_path: Path, seed: int, monkeypatch
     for _ in range(250):
         data = _damage(draw.choice(seeds), draw)
         path.write_bytes(data)
-        taken = take_census(InputFile(str(path), len(data), "now"))
+        taken = census_of(InputFile(str(path), len(data), "now"))
         assert taken.items.total() == len(items_of(taken)), data[:2000]
 
 
@@ -90,16 +104,16 @@ def test_compression_and_cutting_do_not_change_the_bytes_counted(tmp_path: Path)
         "b": b"".join(rows[30:]),
     }.items():
         (tmp_path / name).write_bytes(data)
-    bytes_of = {name: take_census(*list_inputs([str(tmp_path / name)])).payload_bytes for name in "ab"}
+    bytes_of = {name: census_of(*files_in(tmp_path / name)).payload_bytes for name in "ab"}
     for name in ("plain", "packed"):
-        assert take_census(*list_inputs([str(tmp_path / name)])).payload_bytes == sum(bytes_of.values())
+        assert census_of(*files_in(tmp_path / name)).payload_bytes == sum(bytes_of.values())
 
 
 def test_parquet_rows_and_what_is_no_corpus(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a", None, "ccc"], "id": [1, 2, 3]}), tmp_path / "rows", row_group_size=2)
     pq.write_table(pa.table({"words": ["a"]}), tmp_path / "other")
     (tmp_path / "broken").write_bytes(b"PAR1 and no footer")
-    taken = {Path(file.url).name: take_census(file) for file in list_inputs([str(tmp_path)])}
+    taken = {Path(file.url).name: census_of(file) for file in files_in(tmp_path)}
     found = {name: items_of(one) for name, one in taken.items()}
     assert {name: one.items.total() for name, one in taken.items()} == {"rows": 3, "other": 1, "broken": 1}
     assert [getattr(item, "text", None) for item in found["rows"]] == ["a", None, "ccc"]

@@ -11,20 +11,22 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from backports import zstd
 
 from pipelines.sources.compression import GzipMembers, codec_of, open_plain
-from pipelines.sources.formats import sniff_file
 from pipelines.sources.items import DamagedInputError
+from pipelines.sources.sniffing import sniff_file
+from schemas.configs.sources import FetchConfig
 from schemas.errors import InputError
 
 TEXT = b"".join(b"line %d of some text\n" % n for n in range(20_000))
 
 
-def zstd(data: bytes) -> bytes:
+def zstd_compress(data: bytes) -> bytes:
     return pa.compress(data, codec="zstd", asbytes=True)  # type: ignore[no-any-return]
 
 
-PACKERS: list[Callable[[bytes], bytes]] = [gzip.compress, bz2.compress, lzma.compress, zstd]
+PACKERS: list[Callable[[bytes], bytes]] = [gzip.compress, bz2.compress, lzma.compress, zstd_compress]
 
 
 @pytest.mark.parametrize("pack", PACKERS)
@@ -38,6 +40,51 @@ def test_a_cut_off_file_is_damaged(pack: Callable[[bytes], bytes]) -> None:
     packed = pack(TEXT)[:-7]
     with pytest.raises(DamagedInputError):
         open_plain(io.BytesIO(packed), codec_of(packed), "x").read()
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_of_a_cut_off_file_all_members_before_come_out(pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(b"whole") + pack(TEXT)[:-9]
+    plain = open_plain(io.BytesIO(packed), codec_of(packed), "x")
+    got: list[bytes] = []
+    with pytest.raises(DamagedInputError, match=r"cut off|is damaged"):
+        got.extend(iter(lambda: plain.read1(4096), b""))
+    assert b"".join(got).startswith(b"whole")
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+def test_padding_is_no_member(pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(TEXT) + b"\0" * 100_000
+    assert open_plain(io.BytesIO(packed), codec_of(packed), "x").read() == TEXT
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, zstd_compress])
+def test_a_bomb_is_no_text(pack: Callable[[bytes], bytes]) -> None:
+    packed = pack(b"\0" * 200_000_000)
+    plain = open_plain(io.BytesIO(packed), codec_of(packed), "x")
+    sizes: list[int] = []
+    with pytest.raises(DamagedInputError, match=r"bytes of (bzip2|zstd) grow to more than \d+: a decompression bomb"):
+        sizes.extend(map(len, iter(lambda: plain.read1(2**20), b"")))
+    assert 64 * 2**20 < sum(sizes) < 160 * 2**20
+
+
+@pytest.mark.parametrize("packed_dictionary", [True, False])
+def test_a_dictionary_in_front(packed_dictionary: bool) -> None:
+    records = [b"WARC/1.1\r\nWARC-Type: response\r\nrecord number %d of many\r\n" % n for n in range(2000)]
+    trained = zstd.train_dict(records, 4_000)
+    content = zstd.compress(trained.dict_content) if packed_dictionary else trained.dict_content
+    front = b"\x5d\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+    packed = front + b"".join(zstd.compress(one, zstd_dict=trained) for one in records)
+    assert codec_of(packed) == "zstd"
+    assert open_plain(io.BytesIO(packed), "zstd", "x").read() == b"".join(records)
+    with pytest.raises(DamagedInputError, match="the zstd content is damaged"):
+        open_plain(io.BytesIO(packed[len(front) :]), "zstd", "x").read()
+    for broken, cause in {
+        b"\x5d\x2a\x4d\x18\xff\xff\xff\xff": "a Zstandard dictionary of 4294967295 bytes; 16777216 are allowed",
+        front[:8] + b"\x28\xb5\x2f\xfd" + b"\xff" * len(front): "the Zstandard dictionary at the beginning is",
+    }.items():
+        with pytest.raises(DamagedInputError, match=cause):
+            open_plain(io.BytesIO(broken), "zstd", "x").read()
 
 
 def test_members_are_known_by_their_place() -> None:
@@ -83,6 +130,7 @@ def test_a_file_that_fails_is_not_called_damaged() -> None:
         (b"", "unknown"),
         (b" \n ", "unknown"),
         (b'<?xml version="1.0"?><rss>', "unknown"),
+        (b'<mediawiki xmlns="x" version="0.11">', "wiki-dump"),
         (b'{\n  "pretty": 1\n}', "unknown"),
     ],
 )
@@ -91,6 +139,6 @@ def test_content_decides_not_the_name(tmp_path: Path, content: bytes, wanted: st
     path = tmp_path / name
     for data in [content, gzip.compress(content)]:
         path.write_bytes(data)
-        sniffed = sniff_file(str(path))
-        assert sniffed.format == wanted
+        sniffed = sniff_file(str(path), FetchConfig())
+        assert (sniffed.format.name if sniffed.format else "unknown") == wanted
         assert (sniffed.problem is None) == (wanted != "unknown")

@@ -1,0 +1,1 @@
+"""Main text of HTML pages by a linear model over their blocks of text."""
