@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from wiki_dumps import dump, page
 
 from pipelines.cleaning import retune
 from pipelines.cleaning.rejudge import resettle, same_but_thresholds
@@ -304,6 +306,27 @@ def test_after_a_takedown(tmp_path: Path, pages: Path, purged: bool) -> None:
     left = read_table(moved, "documents", KEY)
     assert row["document_id"] not in left.column("document_id").to_pylist()
     assert "http://a.example/0" not in left.column("url").to_pylist()
+
+
+def test_pages_of_a_dump_that_its_source_drops(tmp_path: Path) -> None:
+    """A multistream dump: redirects and other namespaces stay dropped, articles are read again from their members."""
+    texts = {
+        n: f"The mill of valley {n} stands by the river and has been there for {n} years." * n for n in range(1, 9)
+    }
+    pages = [page(f"P {n}", text, number=n) for n, text in texts.items()]
+    pages += [page("R", "#REDIRECT [[P 1]]", number=20, redirect="P 1"), page("T", "Talk.", number=21, namespace=1)]
+    head, tail = dump("PAGES").decode().split("PAGES")
+    given = tmp_path / "dump.xml.bz2"
+    given.write_bytes(b"".join(bz2.compress(part.encode()) for part in [head, *pages, tail]))
+    scratch, moved = CorpusRoot(str(tmp_path / "scratch")), CorpusRoot(str(tmp_path / "moved"))
+    rules = {"rules": ["words-at-least"]}
+    once = _clean(scratch, given, **rules, thresholds={"words-at-least": 30})
+    strict = _clean(moved, given, **rules, thresholds={"words-at-least": 70})
+    again = _clean(moved, given, **rules, thresholds={"words-at-least": 30})
+    assert once.counts["dropped.wiki-redirect"] == once.counts["dropped.wiki-namespace"] == 1
+    assert again.notes["retuned"]["read_again"] == once.counts["documents"] - strict.counts["documents"] > 0
+    assert again.counts == once.counts
+    assert corpus_digest(moved).total == corpus_digest(scratch).total
 
 
 def test_a_list_about_other_pages_is_no_hindrance(corpus_root: CorpusRoot, pages: Path) -> None:
