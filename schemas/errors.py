@@ -11,6 +11,7 @@ CorpusmillError                 exit code 1: the work failed
 │   └── CheckpointError
 └── StageError                  a stage could not finish
     ├── LeaseError              another live run holds the same unit of work
+    ├── LossBrakeError          the rules dropped more of a partition than its settings allow
     └── TooLittleTextError      what was kept is too little for the stage
 
 Catch `CorpusmillError` to catch all of them. Messages say what was given, what was expected and what to do.
@@ -25,6 +26,7 @@ __all__ = [
     "CorpusmillError",
     "InputError",
     "LeaseError",
+    "LossBrakeError",
     "ManifestError",
     "OutputError",
     "ShardError",
@@ -80,6 +82,10 @@ class StageError(CorpusmillError):
 
 class LeaseError(StageError):
     """Another live run holds the same unit of work."""
+
+
+class LossBrakeError(StageError):
+    """The rules dropped more of a partition than its settings allow; nothing was committed."""
 
 
 class TooLittleTextError(StageError):

@@ -15,6 +15,7 @@ from pipelines.sources.remote_files import open_source
 from pipelines.sources.sniffing import sniff_file
 from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
+from schemas.configs.clean_lists import CleanLists
 from schemas.configs.clean_presets import RULES
 from schemas.corpus_root import PartitionKey
 from schemas.errors import CorpusmillError
@@ -42,7 +43,7 @@ def cut(text: str) -> Excerpt:
 def _without_filters(config: CleanConfig) -> CleanConfig:
     """Settings under which every text comes through as the rules saw it: edited and not filtered."""
     edits = tuple(rule for rule in config.active_rules() if RULES[rule].side == "edits")
-    return config.model_copy(update={"rules": edits, "classifier": None})
+    return config.model_copy(update={"rules": edits, "classifier": None, "lists": CleanLists()})
 
 
 def _work(url: str, offset: int, settings: ReadSettings) -> WorkItem:

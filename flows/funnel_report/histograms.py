@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Histogram", "Range", "Side", "bin_edges", "is_logarithmic"]
 
-Side = Literal["at_least", "at_most"]
+Side = Literal["at_least", "at_most", "above", "below"]
 
 _BINS = 40
 # Values beyond it are drawn on a logarithmic axis: words and characters of a text, and lengths with outliers.
@@ -39,7 +39,7 @@ class Range:
 def _edge_of(threshold: float, side: Side) -> float:
     """The edge that parts what passes from what fails: a bin holds its lower edge and not its upper one."""
     exact = np.float32(threshold)
-    return float(exact if side == "at_least" else np.nextafter(exact, np.float32(np.inf)))
+    return float(exact if side in {"at_least", "below"} else np.nextafter(exact, np.float32(np.inf)))
 
 
 def is_logarithmic(edges: NDArray[np.float64]) -> bool:

@@ -21,6 +21,8 @@ _SOURCES_IN_DETAIL = 8
 _PARTITIONS_IN_DETAIL = 200
 _TITLE_CHARACTERS = 160
 
+_SIGNS = {"at_least": "≥", "at_most": "≤", "above": "&gt;", "below": "&lt;"}
+
 _WIDTH, _HEIGHT, _BASE = 640.0, 96.0, 80.0
 
 
@@ -61,10 +63,10 @@ def plot_histogram(histogram: Histogram, thresholds: tuple[tuple[float, str], ..
         edge = np.searchsorted(histogram.edges, threshold, side="left")
         x = left[min(int(edge), len(left) - 1)]
         lines.append(f'<path class="limit" d="M{x:.1f} 0v{_BASE:g}"/>')
-        sign, anchor, shift = ("≥", "start", 5) if side == "at_least" else ("≤", "end", -5)
+        anchor, shift = ("start", 5) if side in {"at_least", "above"} else ("end", -5)
         if (x > _WIDTH - 90 and anchor == "start") or (x < 90 and anchor == "end"):
             anchor, shift = ("end", -5) if anchor == "start" else ("start", 5)
-        text = f"kept {sign} {_as_value(threshold)}"
+        text = f"kept {_SIGNS[side]} {_as_value(threshold)}"
         labels.append(f'<text class="limit" x="{x + shift:.1f}" y="9" text-anchor="{anchor}">{text}</text>')
     low, high = _as_value(float(histogram.edges[0])), _as_value(float(np.float32(histogram.edges[-1])))
     ticks = (

@@ -1,23 +1,26 @@
-r"""What the quality rules measure of a text; each part of it is computed at most once.
+"""What the quality rules measure of a text; each part of it is computed at most once.
 
-Words are maximal runs of `\w` with apostrophes and hyphens inside ("don't", "well-known"); white space and
-punctuation alone are no words. Lines are lines with a character in them; paragraphs are separated by blank lines.
+What a word is stands in `pipelines.cleaning.words`; white space and punctuation alone are none. Lines are lines with a
+character in them; paragraphs are separated by blank lines.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.cleaning.c4_lines import C4_FORMS, C4Page, read_c4_page
+from pipelines.cleaning.repeated_ngrams import RepeatedNgrams
+from pipelines.cleaning.sentences import sentence_ends
+from pipelines.cleaning.words import word_pattern
+
 __all__ = ["TextMeasures", "share"]
 
-_WORD = re.compile(r"\w+(?:['’\-]\w+)*")
 _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
-# An odd multiplier is a bijection of 64-bit integers (Knuth, "The Art of Computer Programming", volume 3, section 6.4).
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def share(part: float, whole: float) -> float:
@@ -26,15 +29,17 @@ def share(part: float, whole: float) -> float:
 
 
 class TextMeasures:
-    """A text and what is counted in it."""
+    """A text and what is counted in it; `language` says how to tell sentences (ISO 639-1)."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, language: str | None = None) -> None:
         self.text = text
+        self.language = language
+        self._c4_pages: dict[str, C4Page] = {}
 
     @cached_property
     def words(self) -> list[str]:
         """The words, in order."""
-        return _WORD.findall(self.text)
+        return word_pattern().findall(self.text)
 
     @cached_property
     def word_lengths(self) -> NDArray[np.int64]:
@@ -52,64 +57,103 @@ class TextMeasures:
         return [part.strip() for part in _PARAGRAPH_BREAK.split(self.text) if part.strip()]
 
     @cached_property
-    def _word_numbers(self) -> NDArray[np.uint64]:
-        """A number for each word, equal for equal words."""
+    def _repeated(self) -> RepeatedNgrams:
         numbers: dict[str, int] = {}
-        values = (numbers.setdefault(word, len(numbers) + 1) for word in self.words)
-        return np.fromiter(values, dtype=np.uint64, count=len(self.words))
+        values = (numbers.setdefault(word, len(numbers)) for word in self.words)
+        return RepeatedNgrams(np.fromiter(values, dtype=np.int64, count=len(self.words)))
 
-    def _ngrams(self, n: int) -> NDArray[np.uint64]:
-        """A 64-bit number for each word n-gram, equal for equal n-grams; empty for texts of fewer words."""
-        words = self._word_numbers
-        if len(words) < n:
-            return np.empty(0, dtype=np.uint64)
-        keys = np.zeros(len(words) - n + 1, dtype=np.uint64)
-        for offset in range(n):
-            keys = (keys ^ words[offset : offset + len(keys)]) * _MIX
-            keys ^= keys >> np.uint64(29)
-        return keys
+    @cached_property
+    def _length_sums(self) -> NDArray[np.int64]:
+        """Characters of all words before each, and of all at the end."""
+        sums: NDArray[np.int64] = np.concatenate(([0], np.cumsum(self.word_lengths)))
+        return sums
 
-    def _ngram_lengths(self, n: int) -> NDArray[np.int64]:
-        """Characters of each n-gram, one space between its words."""
-        sums = np.concatenate(([0], np.cumsum(self.word_lengths)))
-        lengths: NDArray[np.int64] = sums[n:] - sums[:-n] + (n - 1)
-        return lengths
+    def c4_page(self, form: str) -> C4Page:
+        """What a form of C4's rules makes of the text."""
+        if form not in self._c4_pages:
+            self._c4_pages[form] = read_c4_page(self.text, C4_FORMS[form])
+        return self._c4_pages[form]
+
+    @cached_property
+    def sentence_ends(self) -> list[int]:
+        """Where sentences end, in code points; see `pipelines.cleaning.sentences`."""
+        return sentence_ends(self.text, self.language)
+
+    @property
+    def known_sentence_ends(self) -> list[int] | None:
+        """The sentence ends if some rule has asked for them."""
+        ends: list[int] | None = self.__dict__.get("sentence_ends")
+        return ends
+
+    @cached_property
+    def sentences(self) -> int:
+        """How many sentences there are where the end of a line ends one too, as C4 counts them."""
+        ends = set(self.sentence_ends)
+        position = 0
+        for line in self.text.split("\n"):
+            if stripped := line.rstrip():
+                ends.add(position + len(stripped))
+            position += len(line) + 1
+        return len(ends)
 
     def top_ngram_characters(self, n: int) -> float:
-        """Share of the characters that lie in the most frequent n-gram; 0 where none comes twice."""
-        keys = self._ngrams(n)
-        if not len(keys):
+        """Share of the characters that the most frequent n-gram takes, one space between words; the first of several.
+
+        A text in which none comes twice has a most frequent one too (as datatrove and dolma count).
+        """
+        if len(self.words) < n:
             return 0.0
-        _, first, counts = np.unique(keys, return_index=True, return_counts=True)
-        most = int(counts.max())
-        if most < 2:
-            return 0.0
-        longest = int(self._ngram_lengths(n)[first[counts == most]].max())
-        return min(1.0, share(most * longest, len(self.text)))
+        repeated = self._repeated.of(n)
+        count, start = 1, 0
+        if len(repeated.counts):
+            count = int(repeated.counts.max())
+            start = int(repeated.starts[np.argmax(repeated.counts[repeated.groups])])
+        length = int(self._length_sums[start + n] - self._length_sums[start]) + n - 1
+        return share(count * length, len(self.text))
 
     def duplicate_ngram_characters(self, n: int) -> float:
-        """Share of the words' characters that lie in a second or later occurrence of an n-gram, each counted once."""
-        keys = self._ngrams(n)
-        if not len(keys):
+        """Share of the text's characters in later copies of n-grams, as datatrove counts.
+
+        The text is read from left to right, and on from behind each copy that is found.
+        """
+        repeated, sums = self._repeated.of(n), self._length_sums
+        seen: set[int] = set()
+        characters = past = 0
+        for start, gram in zip(repeated.starts.tolist(), repeated.groups.tolist(), strict=True):
+            if start < past:
+                continue
+            if gram in seen:
+                characters += int(sums[start + n] - sums[start])
+                past = start + n
+            else:
+                seen.add(gram)
+        return share(characters, len(self.text))
+
+    def duplicate_ngram_characters_all_copies(self, n: int) -> float:
+        """Share of all n-grams' characters in n-grams that come more than once, all their copies, as dolma counts."""
+        if len(self.words) < n:
             return 0.0
-        _, first = np.unique(keys, return_index=True)
-        later = np.ones(len(keys), dtype=bool)
-        later[first] = False
-        edges = np.zeros(len(self.words) + 1, dtype=np.int64)
-        starts = np.flatnonzero(later)
-        np.add.at(edges, starts, 1)
-        np.add.at(edges, starts + n, -1)
-        covered = np.cumsum(edges[:-1]) > 0
-        return share(float(self.word_lengths[covered].sum()), float(self.word_lengths.sum()))
+        lengths = self._length_sums[n:] - self._length_sums[:-n]
+        return share(int(lengths[self._repeated.of(n).starts].sum()), int(lengths.sum()))
+
+    @cached_property
+    def duplicate_lines(self) -> tuple[int, int]:
+        """Of the lines: see `duplicates`."""
+        return self.duplicates(self.lines)
+
+    @cached_property
+    def duplicate_paragraphs(self) -> tuple[int, int]:
+        """Of the paragraphs: see `duplicates`."""
+        return self.duplicates(self.paragraphs)
 
     @staticmethod
     def duplicates(parts: list[str]) -> tuple[int, int]:
         """How many of `parts` are a second or later copy, and their characters together."""
-        seen: set[str] = set()
-        count = characters = 0
-        for part in parts:
-            if part in seen:
-                count += 1
-                characters += len(part)
-            seen.add(part)
-        return count, characters
+        copies = {part: number - 1 for part, number in Counter(parts).items() if number > 1}
+        return sum(copies.values()), sum(len(part) * number for part, number in copies.items())
+
+    @staticmethod
+    def duplicates_all_copies(parts: list[str]) -> tuple[int, int]:
+        """How many of `parts` come more than once, the first of each with them, and their characters together."""
+        copies = {part: number for part, number in Counter(parts).items() if number > 1}
+        return sum(copies.values()), sum(len(part) * number for part, number in copies.items())

@@ -7,26 +7,22 @@ no item that could be read again: a mended file is another input, which `clean` 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import replace
+from collections import defaultdict
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.cleaning.stage import check_conservation, row_counts
+from pipelines.cleaning.lists.list_files import LIST_PREFIX, list_records
+from pipelines.cleaning.reread import Addresses, bucket_of_part, work_at
+from pipelines.cleaning.row_counts import check_conservation, counts_besides_rows, items_of, row_counts
 from pipelines.engine.settings import Engine
 from pipelines.engine.spill import BucketedSpill, SpillRef, bucket_count
 from pipelines.engine.stage import StageResult
 from pipelines.engine.unit import Unit, UnitOutcome, UnitOutput, run_unit
-from pipelines.sources.census import take_census
-from pipelines.sources.inputs import InputFile, list_inputs
-from pipelines.sources.items import WorkItem
-from pipelines.sources.source_format import ReadSettings
 from schemas.catalog import read_table, require_manifest, units
 from schemas.configs.clean import CleanConfig
-from schemas.configs.sources import FetchConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError
 from schemas.manifest import Manifest
@@ -36,9 +32,6 @@ from schemas.takedown import read_takedowns
 __all__ = ["replay"]
 
 _REST = "damaged-rest"
-_ROW_COUNTS = ("documents", "dropped", "dead")
-
-Addresses = dict[str, set[int]]
 
 
 def _is_chosen(dead: pa.Table, error: str | None) -> pa.Array:
@@ -54,29 +47,6 @@ def _addresses(root: CorpusRoot, key: PartitionKey, error: str | None) -> Addres
     return found
 
 
-def _unchanged(url: str, manifest: Manifest, fetch: FetchConfig) -> InputFile:
-    (file,) = list_inputs([url], fetch)
-    known = {record.name: record.digest for record in manifest.inputs}
-    if known.get(url) != file.record().digest:
-        raise InputError(
-            f"{url} has changed since {manifest.source}/{manifest.partition} was cleaned, so its records cannot be "
-            "found by their addresses; run clean on the partition again"
-        )
-    return file
-
-
-def _work(addresses: Addresses, manifest: Manifest, config: CleanConfig) -> list[WorkItem]:
-    """The pieces of files that hold the wanted items."""
-    pieces = []
-    settings = ReadSettings.of(config)
-    for url, offsets in sorted(addresses.items()):
-        for piece in take_census(_unchanged(url, manifest, config.fetch), settings).work:
-            wanted = {one for one in offsets if piece.start <= one and (piece.end is None or one < piece.end)}
-            if wanted:
-                pieces.append(replace(piece, only=frozenset(wanted)))
-    return pieces
-
-
 def _stored_rows(
     root: CorpusRoot, key: PartitionKey, manifest: Manifest, folder: Folder, error: str | None
 ) -> list[tuple[int, tuple[str, SpillRef]]]:
@@ -90,14 +60,24 @@ def _stored_rows(
                 rows = pq.read_table(stream)
             if table == "dead":
                 rows = rows.filter(pc.invert(_is_chosen(rows, error)))
-            bucket = int(file.name.removeprefix("part-").removesuffix(".parquet"))
-            references += spill.add(table, bucket, rows)
+            references += spill.add(table, bucket_of_part(file.name), rows)
     return references + spill.flush()
+
+
+def _check_lists(config: CleanConfig, manifest: Manifest) -> None:
+    known = {record for record in manifest.inputs if record.name.startswith(LIST_PREFIX)}
+    changed = sorted(record.name for record in known.symmetric_difference(list_records(config.lists)))
+    if changed:
+        raise InputError(
+            f"the list {changed[0].removeprefix(LIST_PREFIX)} has changed since {manifest.source}/{manifest.partition} "
+            "was cleaned; run clean on the partition again"
+        )
 
 
 def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error: str | None) -> UnitOutcome:
     manifest = require_manifest(root, "documents", key)
     config = CleanConfig.model_validate(manifest.config)
+    _check_lists(config, manifest)
     unit = Unit(
         root=root,
         stage="clean",
@@ -113,7 +93,7 @@ def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error
         from pipelines.engine.runner import run_pipeline
         from pipelines.engine.write_parts import staged_tables
 
-        pieces = _work(_addresses(root, key, error), manifest, config)
+        pieces = work_at(_addresses(root, key, error), manifest, config)
         stored = _stored_rows(root, key, manifest, folder, error)
         buckets = bucket_count(manifest.counts["payload_bytes"])
         takedowns = read_takedowns(root)
@@ -123,11 +103,9 @@ def _replay_partition(root: CorpusRoot, key: PartitionKey, engine: Engine, error
 
         run_pipeline(build, engine, "replay", folder)
         tables = staged_tables(folder, CLEAN_TABLES)
-        prefix = "items."
-        items = {name.removeprefix(prefix): n for name, n in manifest.counts.items() if name.startswith(prefix)}
-        check_conservation(Counter(items), tables)
-        counted = {name: n for name, n in manifest.counts.items() if name.partition(".")[0] not in _ROW_COUNTS}
-        return UnitOutput(tables=tables, counts=counted | row_counts(tables), notes=manifest.notes)
+        check_conservation(items_of(manifest), tables)
+        counts = counts_besides_rows(manifest) | row_counts(tables)
+        return UnitOutput(tables=tables, counts=counts, notes=manifest.notes)
 
     return run_unit(unit, engine, work, again=True)
 
@@ -144,7 +122,7 @@ def replay(root: CorpusRoot, engine: Engine, error: str | None = None) -> StageR
         One outcome for each partition that had such dead letters.
 
     Raises:
-        InputError: an input is missing, or has changed since it was cleaned.
+        InputError: an input or a list is missing, or has changed since it was cleaned.
         StageError: rows do not add up to the items counted, or a worker failed.
         LeaseError: another live run is working on a partition.
     """

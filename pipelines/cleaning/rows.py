@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,15 +11,18 @@ from pipelines.cleaning.charset import decode_body
 from pipelines.cleaning.extraction import extract_text
 from pipelines.cleaning.html_page import PageFacts, parse_page
 from pipelines.cleaning.language import Identifier, stated_language
-from pipelines.cleaning.normalization import normalize, normalize_line
+from pipelines.cleaning.lists.listed import Listed
+from pipelines.cleaning.normalization import normalize, normalize_line, storable
 from pipelines.cleaning.rules import evaluate
 from pipelines.cleaning.sentences import sentence_ends
 from pipelines.cleaning.takedown_rows import takedown_row
 from pipelines.cleaning.url_key import url_key
+from pipelines.cleaning.verdict import judge, passes
 from pipelines.quality.pinned import named_classifier
 from pipelines.sources.formats import HEAD_BYTES, looks_like_html, looks_like_text
 from pipelines.sources.items import Address, DeadItem, Item, ItemError
 from schemas.configs.clean import CleanConfig
+from schemas.configs.clean_presets import RULES
 from schemas.corpus_root import PartitionKey
 from schemas.identity import content_hash, document_id
 from schemas.row_hash import row_hashes
@@ -65,6 +68,19 @@ def _address(address: Address) -> dict[str, Any]:
     }
 
 
+def _with_storable_fields(item: Item | DeadItem) -> Item | DeadItem:
+    address = replace(item.address, record_id=storable(item.address.record_id))
+    if isinstance(item, DeadItem):
+        return replace(item, address=address, url=storable(item.url), message=storable(item.message) or "")
+    return replace(
+        item,
+        address=address,
+        url=storable(item.url),
+        content_type=storable(item.content_type),
+        robots=storable(item.robots),
+    )
+
+
 def _is_html(item: Item) -> bool | None:
     """Whether the body is HTML (True), plain text (False) or neither (None), by stated type and content."""
     head = item.body[:HEAD_BYTES]
@@ -77,7 +93,7 @@ def _is_html(item: Item) -> bool | None:
 
 
 class RowMaker:
-    """Makes the rows of one partition; one per process, since it holds the language model."""
+    """Makes the rows of one partition; one per process, since it holds the language model and the user's lists."""
 
     def __init__(self, key: PartitionKey, config: CleanConfig, takedowns: TakedownList | None = None) -> None:
         self._key = key
@@ -85,9 +101,13 @@ class RowMaker:
         self._takedowns = takedowns or TakedownList()
         self._identifier = Identifier()
         self._classifier = named_classifier(config)
+        self._listed = Listed(config.lists)
+        self._listed.load()
+        self._url_rules = [rule for rule in config.active_rules() if RULES[rule].about == "url"]
 
     def row(self, item: Item | DeadItem) -> Row:
         """The table that the item goes to, and its row there."""
+        item = _with_storable_fields(item)
         if self._takedowns.has_url(url_key(item.url)):
             about = {"url": item.url, "source": self._key.source, "partition": self._key.partition}
             return "dropped", takedown_row({**about, **_address(item.address)}, self._config)
@@ -101,7 +121,9 @@ class RowMaker:
             return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
         try:
             refused = self._refusal(item)
-            return ("dropped", self._dropped(item, refused)) if refused else self._judged(item)
+            if refused:
+                return "dropped", self._dropped(item, refused)
+            return self._blocked(item) or self._judged(item)
         except ItemError as error:
             return "dead", dead_row(item.address, error.name, str(error), item.url, self._key)
 
@@ -113,6 +135,21 @@ class RowMaker:
         if item.status is not None and item.status != 200:
             return "http-status"
         return "content-type" if item.text is None and _is_html(item) is None else None
+
+    def _blocked(self, item: Item) -> Row | None:
+        """The row of a page whose URL is refused, which then costs no extraction."""
+        values = {rule: self._listed.url_value(rule, item.url) for rule in self._url_rules}
+        if all(passes(rule, value, self._config) for rule, value in values.items()):
+            return None
+        judged = judge(self._config, values.__getitem__)  # asks for no other rule, since one about the URL fails
+        row = {**self._about(item, None), "scores": sorted(judged.scores.items())}
+        return "dropped", {**row, "rules": list(judged.failed), "unevaluated": list(judged.unevaluated)}
+
+    def _asked_about_url(self, item: Item) -> dict[str, Any]:
+        """What rules said of a page that had no text for the others."""
+        scores = {rule: self._listed.url_value(rule, item.url) for rule in self._url_rules}
+        left = [rule for rule in self._config.active_rules() if rule not in scores]
+        return {"scores": sorted(scores.items()), "unevaluated": left} if scores else {}
 
     def _page(self, item: Item) -> _Page:
         if item.text is not None:
@@ -148,14 +185,14 @@ class RowMaker:
     def _judged(self, item: Item) -> Row:
         page = self._page(item)
         if not page.text:
-            return "dropped", self._dropped(item, "no-text", page)
+            return "dropped", {**self._dropped(item, "no-text", page), **self._asked_about_url(item)}
         stated = stated_language(item.language)
         language, score = (stated, None) if stated else self._identifier.identify(page.text)
-        verdict = evaluate(page.text, language, score, self._config, self._classifier)
+        verdict = evaluate(page.text, language, score, self._config, item.url, self._listed, self._classifier)
         if not verdict.text:
             left = [rule for rule in self._config.active_rules() if rule not in verdict.scores]
-            scores = {"scores": sorted(verdict.scores.items()), "unevaluated": left}
-            return "dropped", {**self._dropped(item, "no-text", page), **scores}
+            said = {"language": language, "language_score": score, "scores": sorted(verdict.scores.items())}
+            return "dropped", {**self._dropped(item, "no-text", page), **said, "unevaluated": left}
         digest = content_hash(verdict.text)
         row = {
             "document_id": document_id(self._key.source, item.record_key, digest),
@@ -169,7 +206,8 @@ class RowMaker:
         if verdict.failed:
             return "dropped", {**row, "rules": list(verdict.failed), "unevaluated": list(verdict.unevaluated)}
         row["text"] = verdict.text
-        row["sentence_ends"] = sentence_ends(verdict.text, language)
+        ends = verdict.sentence_ends
+        row["sentence_ends"] = sentence_ends(verdict.text, language) if ends is None else ends
         return "documents", row
 
 

@@ -1,7 +1,7 @@
 """The quality rules: what each measures, and the verdict on a document.
 
-Their names, thresholds and presets stand in `schemas.configs.clean_presets`. Editing rules run first, in the order of
-the rule list; the others measure what the editing rules left.
+Their names, thresholds and presets stand in `schemas.configs.clean_presets`. A rule measures the text as the editing
+rules before it in the list left it.
 """
 
 from __future__ import annotations
@@ -9,32 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import methodcaller
 
-import numpy as np
-
+from pipelines.cleaning.c4_lines import C4_FORMS
 from pipelines.cleaning.gutenberg import strip_gutenberg
+from pipelines.cleaning.lists.listed import NO_LISTS, Listed
 from pipelines.cleaning.measures import TextMeasures, share
-from pipelines.cleaning.personal_data import replace_personal_data
+from pipelines.cleaning.privacy.personal_data import replace_personal_data
+from pipelines.cleaning.verdict import judge, language_value
 from pipelines.quality.classifier import Classifier
 from pipelines.quality.draw import pareto_draw
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import QUALITY_DRAW, RULES
 from schemas.identity import content_hash
 
-__all__ = ["EDITS", "MEASURES", "Verdict", "evaluate"]
+__all__ = ["EDITS", "MEASURES", "Edited", "Verdict", "evaluate"]
 
 _STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
-_END_MARKS = (".", "?", "!", '"', "”")
+# FineWeb's marks, and the ends of sentences and quotations of other scripts beside them.
+_END_MARKS = (".", "?", "!", '"', "'")
+_END_MARKS_ANY_SCRIPT = (*_END_MARKS, *"”’»›」』】）…。！？．｡।॥؟۔։።᠃᙮꓿")
 _ELLIPSES = re.compile(r"\.\.\.|…")
-# Markers of list items: bullet, hyphen.
+# What opens an item of a list, for datatrove, dolma and RedPajama.
 _BULLETS = ("•", "-")
+_BULLETS_DOLMA = ("*", "-")
+_BULLETS_REDPAJAMA = tuple("•‣▶◀◦■□▪▫–")
 _SHORT_LINE_CHARACTERS = 30
-# C4 drops lines with these words (Raffel et al. 2020, section 2.2, and its published code for the policy phrases).
-_POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
-_LONGEST_WORD = 1000
-_FEWEST_WORDS_OF_A_LINE = 3
-_SENTENCE_END = re.compile(r"[.!?…。！？]+(?=[\s\"'”’)\]]|$)")
 
 
 @dataclass(frozen=True)
@@ -43,41 +44,48 @@ class Verdict:
 
     Attributes:
         text: after the editing rules.
-        scores: measured value by rule.
+        scores: measured value by rule; of an editing rule how many places it edited, of `pii` by kind too; `quality`,
+            the classifier's score, beside the draw.
         failed: rules whose threshold the document misses, in the order of the rule list; empty where it is kept.
         unevaluated: costly rules left out because another had failed.
+        sentence_ends: where sentences of `text` end, if a rule asked; None otherwise.
     """
 
     text: str
     scores: dict[str, float]
     failed: tuple[str, ...]
     unevaluated: tuple[str, ...]
+    sentence_ends: list[int] | None = None
 
 
-def _keeps_line(line: str, end_mark: bool) -> bool:
-    lowered = line.lower()
-    words = line.split()
-    return (
-        len(words) >= _FEWEST_WORDS_OF_A_LINE
-        and max(map(len, words)) <= _LONGEST_WORD
-        and "javascript" not in lowered
-        and not any(phrase in lowered for phrase in _POLICY)
-        and not (end_mark and (not line.endswith(_END_MARKS) or line.endswith("...")))
-    )
+@dataclass(frozen=True)
+class Edited:
+    """What an editing rule gives: the text, and numbers of places by score."""
+
+    text: str
+    scores: dict[str, float]
 
 
-def _c4_lines(text: str, end_mark: bool) -> tuple[str, int]:
-    kept = [line for line in text.split("\n") if not line.strip() or _keeps_line(line.strip(), end_mark)]
-    removed = text.count("\n") + 1 - len(kept)
-    return re.sub("\n{3,}", "\n\n", "\n".join(kept)).strip(), removed
+def _c4(rule: str, form: str, measures: TextMeasures, config: CleanConfig) -> Edited:
+    page = measures.c4_page(form)
+    return Edited(page.text, {rule: float(page.removed)})
 
 
-# Each gives the edited text and how many places it edited, which is its score.
-EDITS: dict[str, Callable[[str], tuple[str, int]]] = {
-    "gutenberg": strip_gutenberg,
-    "c4-lines": lambda text: _c4_lines(text, end_mark=False),
-    "c4-lines-with-end-mark": lambda text: _c4_lines(text, end_mark=True),
-    "pii": replace_personal_data,
+def _gutenberg(measures: TextMeasures, config: CleanConfig) -> Edited:
+    text, parts = strip_gutenberg(measures.text)
+    return Edited(text, {"gutenberg": float(parts)})
+
+
+def _pii(measures: TextMeasures, config: CleanConfig) -> Edited:
+    text, counts = replace_personal_data(measures.text, config.pii_kinds, measures.language)
+    by_kind = {f"pii-{kind}": float(counts[kind]) for kind in config.pii_kinds}
+    return Edited(text, {"pii": float(counts.total()), **by_kind})
+
+
+EDITS: dict[str, Callable[[TextMeasures, CleanConfig], Edited]] = {
+    "gutenberg": _gutenberg,
+    **{f"c4-lines-{form}": partial(_c4, f"c4-lines-{form}", form) for form in C4_FORMS},
+    "pii": _pii,
 }
 
 
@@ -89,8 +97,17 @@ def _line_share(m: TextMeasures, holds: Callable[[str], bool]) -> float:
     return share(sum(map(holds, m.lines)), len(m.lines))
 
 
+def _starting(marks: tuple[str, ...]) -> Callable[[TextMeasures], float]:
+    return lambda m: _line_share(m, lambda line: line.startswith(marks))
+
+
+def _ending(marks: tuple[str, ...]) -> Callable[[TextMeasures], float]:
+    return lambda m: _line_share(m, lambda line: line.endswith(marks))
+
+
 def _alphabetic_words(m: TextMeasures) -> float:
-    return share(sum(any(map(str.isalpha, word)) for word in m.words), len(m.words))
+    # The first character settles nearly every word.
+    return share(sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in m.words), len(m.words))
 
 
 MEASURES: dict[str, Callable[[TextMeasures], float]] = {
@@ -100,28 +117,39 @@ MEASURES: dict[str, Callable[[TextMeasures], float]] = {
     "mean-word-length-at-most": _mean_word_length,
     "hashes-per-word": lambda m: share(m.text.count("#"), len(m.words)),
     "ellipses-per-word": lambda m: share(len(_ELLIPSES.findall(m.text)), len(m.words)),
-    "bullet-lines": lambda m: _line_share(m, lambda line: line.startswith(_BULLETS)),
-    "ellipsis-lines": lambda m: _line_share(m, lambda line: line.endswith(("...", "…"))),
+    "bullet-lines": _starting(_BULLETS),
+    "bullet-lines-dolma": _starting(_BULLETS_DOLMA),
+    "bullet-lines-redpajama": _starting(_BULLETS_REDPAJAMA),
+    "ellipsis-lines": _ending(("...", "…")),
+    "ellipsis-lines-dolma": _ending(("…",)),
     "alphabetic-words": _alphabetic_words,
     "stop-words": lambda m: len(_STOP_WORDS.intersection(m.words)),
-    "duplicate-lines": lambda m: share(m.duplicates(m.lines)[0], len(m.lines)),
-    "duplicate-paragraphs": lambda m: share(m.duplicates(m.paragraphs)[0], len(m.paragraphs)),
-    "duplicate-line-characters": lambda m: share(m.duplicates(m.lines)[1], len(m.text)),
-    "duplicate-paragraph-characters": lambda m: share(m.duplicates(m.paragraphs)[1], len(m.text)),
+    "duplicate-lines": lambda m: share(m.duplicate_lines[0], len(m.lines)),
+    "duplicate-paragraphs": lambda m: share(m.duplicate_paragraphs[0], len(m.paragraphs)),
+    "duplicate-line-characters": lambda m: share(m.duplicate_lines[1], len(m.text)),
+    "duplicate-paragraph-characters": lambda m: share(m.duplicate_paragraphs[1], len(m.text)),
+    "duplicate-lines-all-copies": lambda m: share(m.duplicates_all_copies(m.lines)[0], len(m.lines)),
+    "duplicate-line-characters-all-copies": lambda m: share(m.duplicates_all_copies(m.lines)[1], len(m.text)),
     **{f"top-{n}-gram-characters": methodcaller("top_ngram_characters", n) for n in (2, 3, 4)},
     **{f"duplicate-{n}-gram-characters": methodcaller("duplicate_ngram_characters", n) for n in range(5, 11)},
+    **{
+        f"duplicate-{n}-gram-characters-all-copies": methodcaller("duplicate_ngram_characters_all_copies", n)
+        for n in range(5, 11)
+    },
+    "characters-at-most": lambda m: len(m.text),
     "lorem-ipsum": lambda m: m.text.lower().count("lorem ipsum"),
+    "lorem-ipsum-as-coded": lambda m: m.c4_page("as-coded").lorem_ipsum,
+    "lorem-ipsum-fineweb": lambda m: m.c4_page("fineweb").lorem_ipsum,
     "curly-brackets": lambda m: m.text.count("{"),
-    "sentences": lambda m: len(_SENTENCE_END.findall(m.text)),
-    "end-mark-lines": lambda m: _line_share(m, lambda line: line.endswith(_END_MARKS)),
+    "curly-brackets-as-coded": lambda m: m.c4_page("as-coded").curly_brackets,
+    "curly-brackets-fineweb": lambda m: m.c4_page("fineweb").curly_brackets,
+    "sentences": lambda m: m.sentences,
+    "end-mark-lines": _ending(_END_MARKS),
+    "end-mark-lines-any-script": _ending(_END_MARKS_ANY_SCRIPT),
     "short-lines": lambda m: _line_share(m, lambda line: len(line) <= _SHORT_LINE_CHARACTERS),
-    "repeated-line-characters": lambda m: share(m.duplicates(m.lines)[1], len(m.text)),
+    "repeated-line-characters": lambda m: share(m.duplicate_lines[1], len(m.text) - m.text.count("\n")),
     "newlines-per-word": lambda m: share(m.text.count("\n"), len(m.words)),
 }
-
-
-def _passes(rule: str, value: float, threshold: float) -> bool:
-    return value >= threshold if RULES[rule].side == "at_least" else value <= threshold
 
 
 def evaluate(
@@ -129,37 +157,44 @@ def evaluate(
     language: str | None,
     language_score: float | None,
     config: CleanConfig,
+    url: str | None = None,
+    listed: Listed = NO_LISTS,
     classifier: Classifier | None = None,
 ) -> Verdict:
     """Apply the active rules of `config` to a document; `classifier` is the one that it names.
 
+    The quality draw is of the text as it is stored, after all editing rules, wherever it stands in the list.
     Values are rounded to float32 before they are compared, as they are stored, so that filtering by the stored scores
     gives the same documents.
     """
-    active = config.active_rules()
-    scores: dict[str, float] = {}
-    for rule in (rule for rule in active if rule in EDITS):
-        text, places = EDITS[rule](text)
-        scores[rule] = float(places)
-    measures = TextMeasures(text)
-    failed: set[str] = set()
-    unevaluated = []
-    filters = [rule for rule in active if rule not in EDITS]
-    for rule in sorted(filters, key=lambda name: RULES[name].costly):
-        if RULES[rule].costly and failed:
-            unevaluated.append(rule)
-            continue
-        if rule == "language":
-            wanted = config.kept_languages()
-            # A language that the record states has no score of ours and counts as certain.
-            sure = 1.0 if language_score is None else language_score
-            value = sure if not wanted or language in wanted else 0.0
-        elif rule == QUALITY_DRAW and classifier is not None:
-            scores["quality"] = classifier.score(text)
-            value = scores["quality"] + pareto_draw(content_hash(text), config.seed, config.pareto_alpha)
+    measures = TextMeasures(text, language)
+    seen: dict[str, TextMeasures] = {}
+    other_scores: dict[str, float] = {}
+    for rule in config.active_rules():
+        if rule in EDITS:
+            edited = EDITS[rule](measures, config)
+            other_scores |= edited.scores
+            if edited.text != measures.text:
+                measures = TextMeasures(edited.text, language)
         else:
-            value = MEASURES[rule](measures)
-        scores[rule] = float(np.float32(value))
-        if not _passes(rule, scores[rule], float(np.float32(config.threshold(rule)))):
-            failed.add(rule)
-    return Verdict(text, scores, tuple(rule for rule in filters if rule in failed), tuple(unevaluated))
+            seen[rule] = measures
+
+    def value_of(rule: str) -> float:
+        if RULES[rule].about == "url":
+            return listed.url_value(rule, url)
+        if rule == "bad-words":
+            return listed.bad_words(seen[rule].text, language)
+        if rule == QUALITY_DRAW and classifier is not None:
+            other_scores["quality"] = classifier.score(measures.text)
+            draw = pareto_draw(content_hash(measures.text), config.seed, config.pareto_alpha)
+            return other_scores["quality"] + draw
+        return language_value(language, language_score, config) if rule == "language" else MEASURES[rule](seen[rule])
+
+    judged = judge(config, value_of)
+    return Verdict(
+        text=measures.text,
+        scores=judged.scores | other_scores,
+        failed=judged.failed,
+        unevaluated=judged.unevaluated,
+        sentence_ends=measures.known_sentence_ends,
+    )

@@ -14,6 +14,9 @@ _PARAGRAPH = re.compile(r"[^\n](?:[^\n]|\n(?!\n))*")
 # call costs as much as some hundred characters.
 _PIECE_CHARACTERS = 1_500
 
+# Titles that the segmenter does not know as abbreviations; a name follows them.
+_TITLES = {"fr": ("M.", "MM."), "hi": ("डॉ.", "श्री.", "प्रो.", "पं.")}
+
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
     """Start and content of pieces: paragraphs, cut after a line end or space where they are long."""
@@ -36,9 +39,11 @@ def sentence_ends(text: str, language: str | None) -> list[int]:
         language: ISO 639 code, for abbreviations and the like; None is segmented as English.
     """
     ends = []
+    titles = _TITLES.get(language or "", ())
     for start, piece in _pieces(text):
         for found in sentencex.get_sentence_boundaries(language or "en", piece):
             sentence = piece[found["start_index"] : found["end_index"]].rstrip()
-            if sentence.strip():
+            named = titles and found["end_index"] < len(piece) and sentence.rpartition(" ")[2] in titles
+            if sentence.strip() and not named:
                 ends.append(start + found["start_index"] + len(sentence))
     return ends

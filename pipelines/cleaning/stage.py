@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from pipelines.cleaning.brake import check_brake
+from pipelines.cleaning.lists.list_files import list_records
+from pipelines.cleaning.retune import earlier_run, retune
+from pipelines.cleaning.row_counts import check_conservation, row_counts
 from pipelines.engine.settings import Engine
 from pipelines.engine.spill import bucket_count
 from pipelines.engine.stage import StageRequest, StageResult
@@ -21,13 +24,18 @@ from pipelines.sources.inputs import InputFile, list_inputs
 from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
 from schemas.configs.sources import CommonCrawlConfig
-from schemas.errors import ConfigError, StageError
+from schemas.errors import ConfigError, LossBrakeError
+from schemas.manifest import InputRecord
 from schemas.storage import Folder
-from schemas.takedown import read_takedowns
+from schemas.takedown import TakedownList, read_takedowns
 
-__all__ = ["STAGE_VERSION", "check_conservation", "clean_unit", "input_files", "pending", "row_counts", "run"]
+__all__ = ["STAGE_VERSION", "clean_unit", "input_files", "pending", "run"]
 
 STAGE_VERSION = 3
+
+# In the work folder of a unit that the brake stopped: what the next run needs to go on with the files there.
+_CLEANED = "cleaned.json"
+_ON_LIST = {"urls", "domains", "ids"}
 
 # A source of this name, without inputs, is read from Common Crawl; others say so by a table of settings.
 _COMMON_CRAWL = "common_crawl"
@@ -53,7 +61,11 @@ def input_files(request: StageRequest[CleanConfig]) -> list[InputFile]:
 
 
 def clean_unit(request: StageRequest[CleanConfig], files: Sequence[InputFile]) -> Unit:
-    """The unit of work that cleans these files into the partition of the request."""
+    """The unit of work that cleans these files into the partition of the request.
+
+    Raises:
+        InputError: a list that the settings name cannot be read.
+    """
     return Unit(
         root=request.root,
         stage="clean",
@@ -61,42 +73,8 @@ def clean_unit(request: StageRequest[CleanConfig], files: Sequence[InputFile]) -
         key=request.key(),
         table="documents",
         config=request.config,
-        inputs=tuple(file.record() for file in files),
+        inputs=(*(file.record() for file in files), *list_records(request.config.lists)),
     )
-
-
-def _reasons(table: StagedTable, column: str) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for file in table.files:
-        with table.folder.open_read(file.name) as stream:
-            values = pq.read_table(stream, columns=[column]).column(column).to_pylist()
-        counts.update(value if isinstance(value, str) else value[0] for value in values)
-    return counts
-
-
-def check_conservation(items: Counter[str], tables: dict[str, StagedTable]) -> None:
-    """See that each item counted gave one row.
-
-    Raises:
-        StageError: items and rows differ in number.
-    """
-    rows = {name: table.rows for name, table in tables.items()}
-    if items.total() != sum(rows.values()):
-        counted = ", ".join(f"{number} {kind}" for kind, number in sorted(items.items()))
-        written = ", ".join(f"{number} {name}" for name, number in rows.items())
-        raise StageError(
-            f"clean lost or doubled items: the census counted {items.total()} ({counted}), rows were written for "
-            f"{sum(rows.values())} ({written}); nothing was committed, please report the input"
-        )
-
-
-def row_counts(tables: dict[str, StagedTable]) -> dict[str, int]:
-    """Rows by table, and by their first failed rule or by error."""
-    return {
-        **{name: table.rows for name, table in tables.items()},
-        **{f"dropped.{rule}": number for rule, number in sorted(_reasons(tables["dropped"], "rules").items())},
-        **{f"dead.{error}": number for error, number in sorted(_reasons(tables["dead"], "error").items())},
-    }
 
 
 def _counts(censuses: Sequence[FileCensus], tables: dict[str, StagedTable]) -> dict[str, int]:
@@ -113,7 +91,14 @@ def _counts(censuses: Sequence[FileCensus], tables: dict[str, StagedTable]) -> d
     }
 
 
-def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: Engine, folder: Folder) -> UnitOutput:
+def _from_scratch(
+    unit: Unit,
+    config: CleanConfig,
+    files: Sequence[InputFile],
+    engine: Engine,
+    folder: Folder,
+    takedowns: TakedownList,
+) -> UnitOutput:
     from pipelines.cleaning.transform import CLEAN_TABLES, CleanPages
     from pipelines.engine.runner import run_pipeline
     from pipelines.engine.write_parts import staged_tables
@@ -123,16 +108,63 @@ def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: 
     work = [piece for census in censuses for piece in census.work]
     buckets = bucket_count(sum(census.payload_bytes for census in censuses))
 
-    takedowns = read_takedowns(unit.root)
-
     def build(pipeline: Any) -> Any:
         return pipeline | "Clean" >> CleanPages(work, unit.key, config, folder, buckets, takedowns=takedowns)
 
     run_pipeline(build, engine, "clean", folder)
     tables = staged_tables(folder, CLEAN_TABLES)
+    lists = unit.inputs[len(files) :]
     return UnitOutput(
-        tables=tables, counts=_counts(censuses, tables), inputs=tuple(census.record for census in censuses)
+        tables=tables, counts=_counts(censuses, tables), inputs=(*(census.record for census in censuses), *lists)
     )
+
+
+def _remember(folder: Folder, output: UnitOutput, takedowns: TakedownList) -> None:
+    inputs = [record.model_dump() for record in output.inputs or ()]
+    content = {"counts": output.counts, "inputs": inputs, "notes": output.notes}
+    content["takedowns"] = takedowns.model_dump(mode="json", include=_ON_LIST)
+    folder.put_whole(_CLEANED, json.dumps(content).encode())
+
+
+def _remembered(folder: Folder, takedowns: TakedownList) -> UnitOutput | None:
+    """What a brake stopped; None where nothing, or where pages were taken down since."""
+    from pipelines.cleaning.transform import CLEAN_TABLES
+    from pipelines.engine.write_parts import staged_tables
+
+    if not folder.exists(_CLEANED):
+        return None
+    content = json.loads(folder.read(_CLEANED))
+    if content["takedowns"] != takedowns.model_dump(mode="json", include=_ON_LIST):
+        return None
+    inputs = tuple(InputRecord.model_validate(record) for record in content["inputs"])
+    tables = staged_tables(folder, CLEAN_TABLES)
+    return UnitOutput(tables=tables, counts=content["counts"], notes=content["notes"], inputs=inputs)
+
+
+def _clean(unit: Unit, config: CleanConfig, files: Sequence[InputFile], engine: Engine, folder: Folder) -> UnitOutput:
+    """Clean the files, or only move rows where a run under other thresholds is there, or take up what a brake stopped.
+
+    Raises:
+        LossBrakeError: the rules dropped more than the settings allow.
+    """
+    takedowns = read_takedowns(unit.root)  # before anything is read: what comes later takes down what is committed
+    output = _remembered(folder, takedowns)
+    if output is not None:
+        folder.remove(_CLEANED)  # from here on files may be committed, so that they are no longer all here
+    else:
+        folder.remove_tree()  # what a killed run left half done
+        folder.make()
+        earlier = earlier_run(unit, config, takedowns)
+        if earlier:
+            output = retune(unit, config, earlier, engine, folder, takedowns)
+        else:
+            output = _from_scratch(unit, config, files, engine, folder, takedowns)
+    try:
+        check_brake(unit.root, unit.key, config, output.counts, output.tables["dropped"])
+    except LossBrakeError:
+        _remember(folder, output, takedowns)
+        raise
+    return output
 
 
 def run(request: StageRequest[CleanConfig]) -> StageResult:
@@ -140,13 +172,20 @@ def run(request: StageRequest[CleanConfig]) -> StageResult:
 
     Raises:
         InputError: an input is missing, or source or partition are not named.
+        LossBrakeError: the rules dropped more than the settings allow; nothing was committed.
         StageError: rows do not add up to the items counted, or a worker failed.
     """
     request = replace(request, config=with_pinned_classifier(request.config))
-    files = input_files(request)
-    request.engine.require_reachable([*(file.url for file in files), *filter(None, [request.config.classifier])])
+    config, files = request.config, input_files(request)
+    named = [*config.lists.files(), *filter(None, [config.classifier])]
+    request.engine.require_reachable([*(file.url for file in files), *named])
     unit = clean_unit(request, files)
-    outcome = run_unit(unit, request.engine, lambda folder: _clean(unit, request.config, files, request.engine, folder))
+    outcome = run_unit(
+        unit,
+        request.engine,
+        lambda folder: _clean(unit, config, files, request.engine, folder),
+        resumable=True,
+    )
     return StageResult(stage="clean", outcomes=(outcome,))
 
 

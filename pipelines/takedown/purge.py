@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.cleaning.stage import row_counts
+from pipelines.cleaning.row_counts import row_counts
 from pipelines.cleaning.takedown_rows import takedown_row
 from pipelines.engine.settings import Engine
 from pipelines.engine.staging import StagedFile, StagedTable, stage_parquet

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from schemas.configs.base import StageConfig
+from schemas.configs.clean_lists import CleanLists
 from schemas.configs.clean_presets import PRESETS, QUALITY_DRAW, RULES
 from schemas.configs.sources import ColumnNames, CommonCrawlConfig, FetchConfig
 
-__all__ = ["CleanConfig"]
+__all__ = ["PII_KINDS", "CleanConfig", "PiiKind"]
 
 _MEBIBYTE = 2**20
+
+PiiKind = Literal["email", "ip-address", "phone", "card", "secret"]
+PII_KINDS: tuple[PiiKind, ...] = get_args(PiiKind)
 
 
 def _refuse_unknown(what: str, names: set[str], known: dict[str, object]) -> None:
@@ -25,7 +29,8 @@ class CleanConfig(StageConfig):
     """How raw records become documents, and which documents are kept."""
 
     stage: ClassVar[str] = "clean"
-    operational: ClassVar[frozenset[str]] = frozenset({"common_crawl", "fetch"})  # the inputs say what is read
+    # The brake decides whether a partition is committed, never what is in it; the inputs say what is read.
+    operational: ClassVar[frozenset[str]] = frozenset({"brake", "brake_least_pages", "common_crawl", "fetch"})
 
     preset: str = Field(
         "fineweb", title="Preset", description="named list of quality rules; `rules` replaces it where given"
@@ -38,6 +43,22 @@ class CleanConfig(StageConfig):
     )
     languages: tuple[str, ...] | None = Field(
         None, title="Languages", description="ISO 639-1 codes kept by the rule `language`; empty for all"
+    )
+    lists: CleanLists = Field(
+        default_factory=CleanLists, title="Lists", description="the user's block lists and bad-word lists"
+    )
+    pii_kinds: tuple[PiiKind, ...] = Field(
+        PII_KINDS, title="Personal data", description="kinds that the rule `pii` replaces by placeholders"
+    )
+    brake: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        title="Brake",
+        description="share of the pages of a partition that rules may drop; more stops before anything is committed",
+    )
+    brake_least_pages: int = Field(
+        100, ge=1, title="Fewest pages to brake for", description="with fewer pages a share says little"
     )
     extractor: Literal["blocks", "precise", "fast", "resiliparse"] = Field(
         "blocks", title="Extractor", description="how main text is found in HTML"
@@ -87,12 +108,25 @@ class CleanConfig(StageConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _lists_are_there(self) -> CleanConfig:
+        for rule in self.rules or ():
+            needs = RULES[rule].needs
+            if needs and not getattr(self.lists, needs):
+                raise ValueError(f"rule {rule!r} needs a list; name its file in lists.{needs}")
+        return self
+
     def active_rules(self) -> tuple[str, ...]:
-        """The rules to apply, in order."""
+        """The rules to apply, in order: those given, else the preset's with those whose lists and classifier are named.
+
+        Of the latter, rules that look in lists and that the preset does not place come first, the draw last.
+        """
         if self.rules is not None:
             return self.rules
-        listed = PRESETS[self.preset].rules
-        return listed if self.classifier is None or QUALITY_DRAW in listed else (*listed, QUALITY_DRAW)
+        listed = [rule for rule, spec in RULES.items() if spec.needs and getattr(self.lists, spec.needs)]
+        placed = [rule for rule in PRESETS[self.preset].rules if not RULES[rule].needs or rule in listed]
+        draw = [QUALITY_DRAW] if self.classifier is not None and QUALITY_DRAW not in placed else []
+        return (*(rule for rule in listed if rule not in placed), *placed, *draw)
 
     def threshold(self, rule: str) -> float:
         """The threshold of a rule: the config's, else the preset's, else the rule's own."""

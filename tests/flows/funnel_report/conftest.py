@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 
 from flows.funnel_report.facts import FunnelFacts, read_funnel_facts
+from pipelines.cleaning.row_counts import check_conservation, row_counts
 from pipelines.cleaning.rows import RowMaker, settle_repeats
-from pipelines.cleaning.stage import check_conservation, clean_unit, row_counts
+from pipelines.cleaning.stage import clean_unit
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from pipelines.engine.staging import StagedTable, part_name, stage_parquet
@@ -25,6 +26,7 @@ from pipelines.quality.training import train
 from pipelines.sources.census import take_census
 from pipelines.sources.inputs import list_inputs
 from pipelines.sources.reader import read_items
+from pipelines.sources.source_format import ReadSettings
 from schemas.configs.clean import CleanConfig
 from schemas.configs.quality import QualityConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
@@ -69,7 +71,7 @@ def write_warc(path: Path, pages: list[tuple[str, str, str, bytes]], *, compress
 def clean_here(root: CorpusRoot, key: PartitionKey, given: Path, **settings: Any) -> None:
     """What the stage does, in this process."""
     config = CleanConfig.model_validate({"extractor": "resiliparse", **settings})
-    files = list_inputs([str(given)])
+    files = list_inputs([str(given)], config.fetch)
     request = StageRequest(
         root=root, config=config, engine=Engine(), source=key.source, partition=key.partition, inputs=(str(given),)
     )
@@ -79,10 +81,10 @@ def clean_here(root: CorpusRoot, key: PartitionKey, given: Path, **settings: Any
         rows: dict[str, list[dict[str, Any]]] = {"documents": [], "dropped": [], "dead": []}
         items: Counter[str] = Counter()
         for file in files:
-            census = take_census(file)
+            census = take_census(file, ReadSettings.of(config))
             items += census.items
             for piece in census.work:
-                for item in read_items(piece, config.max_item_bytes):
+                for item in read_items(piece, ReadSettings.of(config)):
                     table, row = maker.row(item)
                     rows[table].append(row)
         made = settle_repeats({name: pa.Table.from_pylist(mine, schema=TABLES[name]) for name, mine in rows.items()})

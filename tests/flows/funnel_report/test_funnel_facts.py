@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.funnel_report.facts import FunnelFacts, SourceFacts, read_funnel_facts
+from flows.funnel_report.page import render_funnel
 from schemas.catalog import manifest_of, read_table
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError, InputError
@@ -171,3 +174,40 @@ def test_a_corpus_without_documents(corpus_root: CorpusRoot, clean_into: Clean, 
     (tmp_path / "empty.jsonl").write_text('{"text": 5}\n')
     (source,) = read_funnel_facts(clean_into(tmp_path / "empty.jsonl", "web").url, 8).sources
     assert (source.losses.items, source.losses.kept, source.losses.kept_characters, source.rules) == (1, 0, 0, ())
+
+
+def test_lists_kinds_of_personal_data_and_open_sides(clean_into: Clean, tmp_path: Path) -> None:
+    """What is measured beside rules has a distribution and no threshold; lists are not needed to show texts again."""
+    given, blocked, bad = tmp_path / "rows.jsonl", tmp_path / "blocked", tmp_path / "bad"
+    texts = ["Write to me@example.org now.", "A naughty text, from me@example.org too.", "no end mark", "Blocked."]
+    rows = [{"text": text, "url": f"http://{host}.example/"} for text, host in zip(texts, "abcd", strict=True)]
+    given.write_text("\n".join(map(json.dumps, rows)))
+    blocked.write_text("d.example\n")
+    bad.write_text("naughty\n")
+    root = clean_into(
+        given,
+        "web",
+        rules=["blocked-domains", "pii", "bad-words", "end-mark-lines"],
+        lists={"domains": [str(blocked)], "bad_words": {"*": [str(bad)]}},
+    )
+    blocked.unlink()
+    bad.unlink()
+    facts = read_funnel_facts(root.url, 8)
+    (source,) = facts.sources
+    assert source.rules is not None
+    found = {rule.name: rule for rule in source.rules}
+    assert {n: rule.first for n, rule in found.items() if rule.first} == {
+        "blocked-domains": 1,
+        "bad-words": 1,
+        "end-mark-lines": 1,
+    }
+    for name in ("pii", "pii-email", "pii-phone", "characters"):
+        histogram = found[name].histogram
+        assert histogram is not None
+        assert (histogram.total, found[name].thresholds, found[name].broken) == (3, (), 0)
+    assert found["bad-words"].dropped[0].excerpt.text == "A naughty text, from <EMAIL> too."
+    assert found["blocked-domains"].dropped[0].excerpt.problem == "no text was made of it"
+    assert found["end-mark-lines"].thresholds == ((0.12, "above"),)
+    page = render_funnel(facts, datetime(2026, 1, 2, tzinfo=UTC))
+    assert "kept &gt; 0.12" in page
+    assert "pii-email" in page

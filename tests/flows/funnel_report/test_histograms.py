@@ -20,7 +20,7 @@ _FLOATS = st.one_of(
 
 @given(
     st.lists(_FLOATS, min_size=1, max_size=60),
-    st.lists(st.tuples(_FLOATS, st.sampled_from(["at_least", "at_most"])), max_size=3),
+    st.lists(st.tuples(_FLOATS, st.sampled_from(["at_least", "at_most", "above", "below"])), max_size=3),
 )
 def test_every_value_is_counted_on_its_side(values: list[float], thresholds: list[tuple[float, str]]) -> None:
     array = np.array(values, dtype=np.float32)
@@ -36,7 +36,7 @@ def test_every_value_is_counted_on_its_side(values: list[float], thresholds: lis
     counts = histogram.kept + histogram.dropped
     for threshold, side in thresholds:
         limit = np.float32(threshold)
-        below = int((array < limit).sum() if side == "at_least" else (array <= limit).sum())
+        below = int((array < limit).sum() if side in {"at_least", "below"} else (array <= limit).sum())
         assert below in {0, *np.cumsum(counts).tolist()}
     assert plot_histogram(histogram, tuple(thresholds)).startswith("<svg")
 

@@ -15,6 +15,7 @@ import pytest
 from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
 from pipelines.cleaning import stage
+from pipelines.cleaning.replay import replay
 from pipelines.cleaning.stage import pending, run
 from pipelines.cleaning.transform import CleanPages
 from pipelines.corpus_digest import corpus_digest
@@ -235,6 +236,57 @@ def test_stated_fields_of_rows(corpus_root: CorpusRoot, tmp_path: Path) -> None:
     (kept,) = read_table(corpus_root, "documents", KEY).to_pylist()
     assert (kept["language"], kept["language_score"], kept["title"], kept["record_id"]) == ("de", None, "A b", "7")
     assert kept["captured_at"].isoformat() == "2024-05-18T00:00:00+00:00"
+
+
+def test_what_no_reader_takes_is_in_no_column(corpus_root: CorpusRoot, tmp_path: Path) -> None:
+    bad = "\ud800\0"
+    row = {
+        "text": f"ok {bad} here",
+        "url": f"http://a/{bad}",
+        "id": f"x{bad}",
+        "title": f"t{bad}",
+        "language": f"e{bad}",
+    }
+    clean(corpus_root, _write(tmp_path / "in", {"a": [row, {**row, "text": bad}, {**row, "text": 1}]}), preset="gpt3")
+    rows = [
+        row for table in ("documents", "dropped", "dead") for row in read_table(corpus_root, table, KEY).to_pylist()
+    ]
+    assert len(rows) == 3
+    for row in rows:
+        texts = [value for value in row.values() if isinstance(value, str)]
+        assert not any("\0" in text or "\ud800" in text for text in texts)
+    assert rows[0]["text"] == "ok here"
+    assert rows[0]["url"] == "http://a/?\ufffd"
+
+
+def test_lists_of_the_user(corpus_root: CorpusRoot, tmp_path: Path) -> None:
+    """A page on a blocked domain costs no extraction; a changed list makes the partition stale, and no replay mixes."""
+    rows = [{"text": f"Text {n}, if not naughty.", "url": f"http://{host}.example/"} for n, host in enumerate("abc")]
+    given = _write(tmp_path / "in", {"a": [*rows, {"text": 7}]})
+    blocked, bad = tmp_path / "blocked", tmp_path / "bad"
+    blocked.write_text("b.example\n")
+    bad.write_text("naughty boy\n")
+    settings = {"preset": "gpt3", "lists": {"domains": [str(blocked)], "bad_words": {"*": [str(bad)]}}}
+    manifest = clean(corpus_root, given, **settings)
+    assert manifest.counts["dropped.blocked-domains"] == 1
+    assert [record.name for record in manifest.inputs[1:]] == [f"list:{bad}", f"list:{blocked}"]
+    (row,) = read_table(corpus_root, "dropped", KEY).to_pylist()
+    assert (row["url"], row["scores"], row["unevaluated"]) == (
+        "http://b.example/",
+        [("blocked-domains", 1)],
+        ["bad-words"],
+    )
+    kept = read_table(corpus_root, "documents", KEY).to_pylist()
+    assert [dict(one["scores"]) for one in kept] == [{"bad-words": 0, "blocked-domains": 0, "characters": 23}] * 2
+    assert pending(request(corpus_root, given, **settings)) == 0
+
+    bad.write_text("naughty\n")
+    with pytest.raises(
+        InputError, match=r"the list .*bad has changed since web/one was cleaned; run clean on the part"
+    ):
+        replay(corpus_root, Engine())
+    assert pending(request(corpus_root, given, **settings)) == 1
+    assert clean(corpus_root, given, **settings).counts["dropped.bad-words"] == 2
 
 
 def test_missing_input(corpus_root: CorpusRoot, tmp_path: Path) -> None:

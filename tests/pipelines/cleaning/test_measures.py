@@ -10,24 +10,31 @@ from hypothesis import strategies as st
 
 from pipelines.cleaning.measures import TextMeasures
 
-# Published filters disagree on this text: all copies or the extra ones, characters or words. Ours counts extra copies.
+# Published filters disagree on this text: all copies or the extra ones, characters or words.
 FATHER = "\n".join(["I am your father."] * 4)
 
 
-def test_repeated_lines_count_extra_copies() -> None:
+def test_repeated_lines_count_extra_copies_or_all() -> None:
     measures = TextMeasures(FATHER)
     assert measures.duplicates(measures.lines) == (3, 3 * 17)
+    assert measures.duplicates_all_copies(measures.lines) == (4, 4 * 17)
     assert measures.duplicates(measures.paragraphs) == (0, 0)
 
 
 def test_ngrams_of_a_repeated_line() -> None:
     measures = TextMeasures(FATHER)
-    # Sixteen words of 13 characters a line; 5-grams repeat with period 4: the first four are new, the words from the
-    # fifth on are covered.
-    assert measures.duplicate_ngram_characters(5) == pytest.approx(3 / 4)
-    # "I am" comes four times; so do "am your" (7) and "your father" (11), the longest of them.
-    assert measures.top_ngram_characters(2) == pytest.approx(4 * 11 / len(FATHER))
+    # Of the words 1+2+4+6: the second line's "I am your father I" (14) is the first copy, the next search begins at
+    # the third line's "am": "am your father I am" (15); two words are left.
+    assert measures.duplicate_ngram_characters(5) == pytest.approx((14 + 15) / len(FATHER))
+    # Each of the four 5-grams comes three times.
+    assert measures.duplicate_ngram_characters_all_copies(5) == 1.0
+    # "I am", "am your" and "your father" come four times; the first of them counts, with its space.
+    assert measures.top_ngram_characters(2) == pytest.approx(4 * 4 / len(FATHER))
     assert measures.top_ngram_characters(17) == 0.0
+
+
+def test_a_text_without_repetition_has_a_top_ngram_too() -> None:
+    assert TextMeasures("this is a test.").top_ngram_characters(2) == pytest.approx(7 / 15)
 
 
 def test_words() -> None:
@@ -40,31 +47,42 @@ def test_words() -> None:
         "5",
         "漢字",
     ]
+    # Vowel signs belong to their letters, and a joiner holds a Persian word together.
+    assert TextMeasures("हिन्दी में नमस्ते").words == ["हिन्दी", "में", "नमस्ते"]
+    assert TextMeasures("می‌خواهم").words == ["می‌خواهم"]
 
 
-def _naive_duplicate_share(words: list[str], n: int) -> float:
+def _naive_duplicate_share(words: list[str], n: int, characters: int) -> float:
+    """Left to right with a set of what was seen, on past each copy."""
     seen: set[tuple[str, ...]] = set()
-    covered: set[int] = set()
-    for start in range(len(words) - n + 1):
+    found = start = 0
+    while start + n <= len(words):
         gram = tuple(words[start : start + n])
-        if gram in seen:
-            covered.update(range(start, start + n))
+        found += len("".join(gram)) if gram in seen else 0
+        start += n if gram in seen else 1
         seen.add(gram)
-    total = sum(map(len, words))
-    return sum(len(words[i]) for i in covered) / total if total else 0.0
+    return found / characters
+
+
+def _naive_share_of_all_copies(words: list[str], n: int) -> float:
+    grams = ["".join(gram) + " " * (n - 1) for gram in zip(*(words[i:] for i in range(n)), strict=False)]
+    keys = [tuple(words[i : i + n]) for i in range(len(grams))]
+    total = sum(len(gram) - (n - 1) for gram in grams)
+    return sum(len(gram) - (n - 1) for gram, key in zip(grams, keys, strict=True) if keys.count(key) > 1) / (total or 1)
 
 
 def _naive_top_share(words: list[str], n: int, characters: int) -> float:
     grams = Counter(" ".join(words[i : i + n]) for i in range(len(words) - n + 1))
-    most = max(grams.values(), default=0)
-    if most < 2:
+    if not grams:
         return 0.0
-    return min(1.0, most * max(len(gram) for gram, count in grams.items() if count == most) / characters)
+    gram, count = grams.most_common(1)[0]  # the first of those that come most often
+    return count * len(gram) / characters
 
 
 @given(st.lists(st.sampled_from(["a", "bb", "ccc", "dddd"]), max_size=60), st.integers(2, 6))
 def test_ngrams_agree_with_a_naive_count(words: list[str], n: int) -> None:
     text = " ".join(words)
     measures = TextMeasures(text)
-    assert measures.duplicate_ngram_characters(n) == pytest.approx(_naive_duplicate_share(words, n))
+    assert measures.duplicate_ngram_characters(n) == pytest.approx(_naive_duplicate_share(words, n, len(text) or 1))
+    assert measures.duplicate_ngram_characters_all_copies(n) == pytest.approx(_naive_share_of_all_copies(words, n))
     assert measures.top_ngram_characters(n) == pytest.approx(_naive_top_share(words, n, len(text) or 1))

@@ -48,7 +48,7 @@ def config(**settings: object) -> CleanConfig:
 @pytest.mark.parametrize("score", [0.0, 0.5, 0.9])
 def test_keep_rates_match_theory(score: float) -> None:
     classifier, settings, count = constant(score), config(), 20_000
-    verdicts = [evaluate(f"text {n}", "en", 1.0, settings, classifier) for n in range(count)]
+    verdicts = [evaluate(f"text {n}", "en", 1.0, settings, classifier=classifier) for n in range(count)]
     rate = (2 - score) ** -9
     kept = sum(not verdict.failed for verdict in verdicts)
     assert abs(kept - count * rate) < 3 * math.sqrt(count * rate * (1 - rate))
@@ -59,7 +59,7 @@ def test_the_verdict_follows_from_the_stored_values() -> None:
     classifier, settings = mixed(), config(seed=5, pareto_alpha=2.0)
     for number in range(500):
         text = f"word{number} other{number % 7} third"
-        verdict = evaluate(text, "en", 1.0, settings, classifier)
+        verdict = evaluate(text, "en", 1.0, settings, classifier=classifier)
         draw = pareto_draw(content_hash(text), 5, 2.0)
         assert verdict.scores["quality"] == classifier.score(text)
         assert verdict.scores["quality-draw"] == float(np.float32(classifier.score(text) + draw))
@@ -69,9 +69,20 @@ def test_the_verdict_follows_from_the_stored_values() -> None:
 
 def test_what_editing_rules_leave_is_scored() -> None:
     settings = config(rules=["pii", "quality-draw"])
-    verdict = evaluate("write to me@example.org", "en", 1.0, settings, mixed())
+    verdict = evaluate("write to me@example.org", "en", 1.0, settings, classifier=mixed())
     assert verdict.text != "write to me@example.org"
     assert verdict.scores["quality"] == mixed().score(verdict.text)
+
+
+def test_the_draw_is_of_the_stored_text_wherever_the_rule_stands() -> None:
+    text = "write to me@example.org"
+    last, first = (
+        evaluate(text, "en", 1.0, config(rules=rules), classifier=mixed())
+        for rules in (["pii", "quality-draw"], ["quality-draw", "pii"])
+    )
+    assert first.scores == last.scores
+    draw = pareto_draw(content_hash(first.text), 0, 9.0)
+    assert first.scores["quality-draw"] == float(np.float32(mixed().score(first.text) + draw))
 
 
 def test_the_rule_is_added_where_a_classifier_is_given() -> None:
@@ -105,7 +116,7 @@ def test_a_document_has_one_score_whatever_comes_beside_it(tmp_path: Path) -> No
 def request(root: CorpusRoot, given: Path, workers: int, **settings: Any) -> StageRequest[CleanConfig]:
     return StageRequest(
         root=root,
-        config=CleanConfig.model_validate({"preset": "gopher-repetition", **settings}),
+        config=CleanConfig.model_validate({"preset": "gpt3", **settings}),
         engine=Engine(workers=workers),
         source=KEY.source,
         partition=KEY.partition,

@@ -26,7 +26,8 @@ def _config(**values: object) -> CleanConfig:
 def test_every_rule_is_measured_or_edits() -> None:
     edits = {name for name, spec in RULES.items() if spec.side == "edits"}
     assert set(EDITS) == edits
-    assert set(MEASURES) | edits | {"language", QUALITY_DRAW} == set(RULES)
+    urls = {name for name, spec in RULES.items() if spec.about == "url"}
+    assert set(MEASURES) | edits | urls | {"language", "bad-words", QUALITY_DRAW} == set(RULES)
     assert all(set(preset.rules) <= set(RULES) for preset in PRESETS.values())
 
 
@@ -45,8 +46,10 @@ def test_every_rule_is_measured_or_edits() -> None:
         ("duplicate-line-characters", "aaaa\naaaa\n", 0.4),
         ("lorem-ipsum", "Lorem Ipsum dolor", 1),
         ("curly-brackets", "f() { }", 1),
-        ("sentences", "One. Two! Three? v1.5 stays.", 4),
+        ("sentences", "One is here. Two! Three?\nv1.5 stays\n\nand so on", 5),  # a line's end ends a sentence
         ("end-mark-lines", 'a.\nb\n"c"\nd', 0.5),
+        ("end-mark-lines", "a。\nb”\nc'\nd", 0.25),
+        ("end-mark-lines-any-script", "a。\nb”\nc'\nd", 0.75),
         ("short-lines", "short\n" + "x" * 31, 0.5),
         ("newlines-per-word", "a\nb\nc d", 0.5),
     ],
@@ -85,19 +88,55 @@ def test_scores_compare_as_they_are_stored() -> None:
     assert not verdict.failed
 
 
-def test_c4_lines() -> None:
-    text = "Read our privacy policy here.\nPlease enable javascript now.\nToo short.\nThis line stays as it is"
-    assert evaluate(text, "en", 1.0, _config(rules=["c4-lines"])).text == "This line stays as it is"
-    assert evaluate(text, "en", 1.0, _config(rules=["c4-lines-with-end-mark"])).text == ""
+def test_rules_measure_what_the_edits_before_them_left() -> None:
+    text = "Only this line is long enough to stay here.\n{ x }\nToo short."
+    before = evaluate(text, "en", 1.0, _config(rules=["curly-brackets", "words-at-least", "c4-lines-as-coded"]))
+    after = evaluate(text, "en", 1.0, _config(rules=["c4-lines-as-coded", "curly-brackets", "words-at-least"]))
+    assert before.scores == {"curly-brackets": 1, "words-at-least": 12, "c4-lines-as-coded": 2}
+    assert after.scores == {"curly-brackets": 0, "words-at-least": 9, "c4-lines-as-coded": 2}
+    assert before.text == after.text == "Only this line is long enough to stay here."
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept", "dropped"),
+    [
+        # At the threshold itself: Gopher and C4 keep it, FineWeb's first three rules do not.
+        ("words-at-least", " ".join(["word"] * 50), " ".join(["word"] * 49)),
+        ("mean-word-length-at-least", "abc abc", "abc ab"),
+        ("mean-word-length-at-most", "abcdefghij", "abcdefghijk"),
+        ("hashes-per-word", "# " + "word " * 10, "# " + "word " * 9),
+        ("ellipses-per-word", "word… " + "word " * 9, "word… " + "word " * 8),
+        ("bullet-lines", "- a\n" * 9 + "a", "- a\n" * 10 + "a"),
+        ("ellipsis-lines", "a…\n" * 3 + "a\n" * 7, "a…\n" * 4 + "a\n" * 7),
+        ("alphabetic-words", "a a a a 1", "a a a 1"),
+        ("stop-words", "the of", "the the"),
+        ("duplicate-lines", "a\n" * 4 + "b\nc\nd\ne\nf\ng", "a\n" * 4 + "b\nc\nd\ne\nf"),
+        ("sentences", "A man.\n" * 5, "A man.\n" * 4),
+        ("end-mark-lines", "a.\n" * 13 + "a\n" * 87, "a.\n" * 12 + "a\n" * 88),
+        ("short-lines", "a\n" * 66 + ("x" * 31 + "\n") * 34, "a\n" * 67 + ("x" * 31 + "\n") * 33),
+        ("repeated-line-characters", "a\na\n" + "x" * 99, "a\na\n" + "x" * 98),
+        ("newlines-per-word", "a\nb\nc\nd" + " e" * 6, "a\nb\nc\nd" + " e" * 5),
+        ("characters-at-most", "x" * 190_000, "x" * 190_001),
+    ],
+)
+def test_at_the_threshold(rule: str, kept: str, dropped: str) -> None:
+    assert evaluate(kept, "en", 1.0, _config(rules=[rule])).failed == ()
+    assert evaluate(dropped, "en", 1.0, _config(rules=[rule])).failed == (rule,)
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
         ("preset=nothing", r"clean\.the settings together: unknown preset 'nothing'; there are: fineweb, gopher"),
-        ('rules=["wordy"]', "unknown rule 'wordy'; there are: language,"),
+        ('rules=["wordy"]', "unknown rule 'wordy'; there are: blocked-domains,"),
         ("thresholds.wordy=1", "unknown rule 'wordy'"),
         ("extractor=slow", "clean.extractor: Input should be 'blocks', 'precise', 'fast' or 'resiliparse', got 'slow'"),
+        ('rules=["bad-words"]', "rule 'bad-words' needs a list; name its file in lists.bad_words"),
+        (
+            'pii_kinds=["name"]',
+            r"clean\.pii_kinds\.0: Input should be 'email', 'ip-address', 'phone', 'card' or 'secret'",
+        ),
+        ("brake=1.5", r"clean\.brake: Input should be less than or equal to 1, got 1.5"),
         ("presett=1", r"clean\.presett: unknown key; did you mean 'preset'\?"),
         ("max_item_bytes=0", r"clean\.max_item_bytes: Input should be greater than 0, got 0"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,27 @@ def test_a_slice_through_faults_is_what_it_is_without(tmp_path: Path, crawl: Fil
         assert pending(request(root, crawl.url, f"{SNAPSHOT}/00000-00003")) == 0
     assert digests["good"] == digests["faulty"] == digests["no ranges"]
     assert manifest.counts["items.revisit"] == 55
+
+
+def test_other_thresholds_read_again_what_they_need(tmp_path: Path, crawl: FileServer) -> None:
+    key = PartitionKey("cc", f"{SNAPSHOT}/00000-00003")
+
+    def clean_with(root: CorpusRoot, words: int) -> Manifest:
+        asked = request(root, crawl.url, key.partition)
+        changed = {"rules": ("words-at-least",), "thresholds": {"words-at-least": words}}
+        config = asked.config.model_copy(update=changed)
+        return run(replace(asked, config=config)).outcomes[0].manifest
+
+    scratch, moved = CorpusRoot(str(tmp_path / "scratch")), CorpusRoot(str(tmp_path / "moved"))
+    once = clean_with(scratch, 20)
+    strict = clean_with(moved, 300)
+    crawl.refusals = [503, 500]
+    crawl.cut_after = [None, 5_000, 100_000]
+    again = clean_with(moved, 20)
+    assert 0 < strict.counts["documents"] < again.counts["documents"]
+    assert again.notes["retuned"]["read_again"] == once.counts["documents"] - strict.counts["documents"]
+    assert (again.counts, again.inputs) == (once.counts, once.inputs)
+    assert corpus_digest(moved).total == corpus_digest(scratch).total
 
 
 def test_one_file_from_a_folder_and_as_wet(corpus_root: CorpusRoot, crawl: FileServer) -> None:

@@ -1,0 +1,1 @@
+"""Personal data in text: found by kind, replaced by placeholders."""
