@@ -66,7 +66,7 @@ def start_cluster(config: FlinkConfig, folder: Path, tell: Callable[[str], None]
         raise OutputError(f"cannot write {folder}: {error.strerror}; give another --folder") from error
     tell("starting the daemons")
     with log:
-        command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json()]
+        command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json(), str(os.getpid())]
         quiet = subprocess.DEVNULL
         keeper = subprocess.Popen(command, stdin=quiet, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
     try:

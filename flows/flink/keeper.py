@@ -1,7 +1,7 @@
 """The process that starts the daemons of a cluster, starts again those that die, and takes all with it when it ends.
 
-Run as `python -m flows.flink.keeper FOLDER SETTINGS` by `corpusmill flink up`, the settings as JSON. Until the cluster
-is up it ends with the process that started it, from then on only when it is asked to.
+Run as `python -m flows.flink.keeper FOLDER SETTINGS STARTER` by `corpusmill flink up`, the settings as JSON. Until the
+cluster is up it ends with the process STARTER, a pid, which started it; from then on only when it is asked to.
 The kernel kills every daemon when the keeper dies, by SIGKILL too, and Python workers watch the process that started
 them; so nothing of a cluster outlives its keeper.
 """
@@ -112,8 +112,12 @@ class Keeper:
                 raise StageError(f"{name} does not stay up: {self._last_words(name) or f'exit code {code}'}")
             self._start(one.daemon, deaths)
 
-    def start(self) -> None:
-        """Start everything and wait until it takes jobs.
+    def start(self, starter: int) -> None:
+        """Start everything and wait until it takes jobs, or until it is stopped or its starter is gone.
+
+        Args:
+            starter: pid of the process that waits for the cluster, as that process gave it: a starter that was killed
+                while this one was still loading must be missed too.
 
         Raises:
             StageError: it does not come up.
@@ -123,7 +127,6 @@ class Keeper:
         for daemon in self.plan.daemons():
             self._start(daemon)
         deadline = time.monotonic() + _READY_SECONDS
-        starter = os.getppid()
         while not self._is_up():
             self._stopping = self._stopping or os.getppid() != starter
             if self._stopping:
@@ -193,7 +196,7 @@ def keeper_of(folder: Path) -> int | None:
 
 def main() -> int:
     """Keep a cluster up; gives the exit code."""
-    folder, settings = Path(sys.argv[1]), sys.argv[2]
+    folder, settings, starter = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     if not _take_lock(folder):
         sys.stderr.write(f"a cluster is up already in {folder}\n")
         return 2
@@ -209,7 +212,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, keeper.ask_to_stop)
     try:
-        keeper.start()
+        keeper.start(starter)
         keeper.keep()
     except StageError as error:
         keeper.note("failed", message=str(error))

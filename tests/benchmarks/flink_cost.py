@@ -89,7 +89,7 @@ def cluster_of(folder: Path, slots: int) -> Iterator[Cluster]:
     cluster = Cluster(folder)
     folder.mkdir(parents=True)
     config = FlinkConfig(task_managers=slots, slots=1)
-    command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json()]
+    command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json(), str(os.getpid())]
     keeper = subprocess.Popen(command, env=cluster.environment())
     while not description_file(folder).exists():
         assert keeper.poll() is None, "the cluster did not start"

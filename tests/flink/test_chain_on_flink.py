@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +16,7 @@ from flink_chain import Cluster, chain, conserved, digest, kill_during, require,
 
 from pipelines.engine.flink.description import listens
 from pipelines.engine.job_record import RECORD_NAME
+from schemas.configs.flink import FlinkConfig
 
 pytestmark = pytest.mark.slow
 
@@ -182,6 +185,17 @@ def test_an_interrupted_start_leaves_nothing(flink_is_possible: None, tmp_path: 
             assert time.monotonic() < until, other.processes()
             time.sleep(0.2)
         assert other.status()["state"] == "down"
+
+
+def test_a_keeper_whose_starter_died_while_it_was_loading_ends(flink_is_possible: None, tmp_path: Path) -> None:
+    other = Cluster(tmp_path)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    settings = FlinkConfig(task_managers=1, slots=1).model_dump_json()
+    command = [sys.executable, "-m", "flows.flink.keeper", str(tmp_path), settings, str(gone.pid)]
+    assert subprocess.run(command, env=other.environment(), timeout=60, check=False).returncode == 0
+    assert not other.processes()
+    assert other.status()["state"] == "down"
 
 
 @pytest.mark.parametrize("setting", ["environment=process", "mode=embedded"])
