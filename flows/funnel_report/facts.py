@@ -191,7 +191,9 @@ def _thresholds(name: str, configs: list[CleanConfig]) -> tuple[tuple[float, Sid
     spec = RULES.get(name)
     if spec is None or spec.side == "edits":
         return ()
-    return tuple(sorted({(config.threshold(name), spec.side) for config in configs if name in config.active_rules()}))
+    asking = [config for config in configs if name in config.active_rules()]
+    found = {config.threshold(name, language) for config in asking for language in (None, *config.language_thresholds)}
+    return tuple(sorted((threshold, spec.side) for threshold in found))
 
 
 def _tokenizer(root: CorpusRoot) -> str | None:

@@ -55,7 +55,8 @@ def _draw(row: dict[str, Any]) -> bytes:
 
 def _sample(row: dict[str, Any], rule: str, config: CleanConfig) -> dict[str, Any]:
     measured = dict(row["scores"] or ()).get(rule)
-    kept = f"{RULES[rule].side.replace('_', ' ')} {config.threshold(rule):g}" if rule in RULES else None
+    side = RULES[rule].side.replace("_", " ") if rule in RULES else None
+    kept = f"{side} {config.threshold(rule, row['language']):g}" if side else None
     shown = {name: row[name] for name in _COLUMNS if name != "scores"}
     return {"value": measured, "kept_values": kept, **shown}
 

@@ -29,7 +29,7 @@ from schemas.tables import DOCUMENTS, DROPPED
 __all__ = ["Resettled", "resettle", "same_but_thresholds"]
 
 # Settings that say nothing but which values are kept.
-_ABOUT_VALUES = {"preset", "rules", "thresholds", "languages", *CleanConfig.operational}
+_ABOUT_VALUES = {"preset", "rules", "thresholds", "language_thresholds", "languages", *CleanConfig.operational}
 # Reasons to drop an item that no rule of the config decided about.
 _NO_RULES = frozenset({*NO_PAGES, "no-text", "repeat"})
 
@@ -84,17 +84,27 @@ def _flips(table: pa.Table, old: CleanConfig, new: CleanConfig) -> NDArray[np.bo
         return flips
     codes = scores.keys.dictionary_encode()
     numbers, values = codes.indices.to_numpy(), scores.items.to_numpy(zero_copy_only=False).astype(np.float32)
+    offsets = scores.offsets.to_numpy()
+    languages, spoken = _languages_of_scores(table, offsets)
     flipped = np.zeros(len(values), dtype=bool)
     for number, rule in enumerate(codes.dictionary.to_pylist()):
-        if rule in RULES and RULES[rule].side != "edits" and old.threshold(rule) != new.threshold(rule):
-            mine = numbers == number
-            flipped[mine] = passes(rule, values[mine], old) != passes(rule, values[mine], new)
+        if rule not in RULES or RULES[rule].side == "edits":
+            continue
+        for code, language in enumerate(spoken):
+            if old.threshold(rule, language) != new.threshold(rule, language):
+                mine = (numbers == number) & (languages == code)
+                flipped[mine] = passes(rule, values[mine], old, language) != passes(rule, values[mine], new, language)
     before = np.concatenate(([0], np.cumsum(flipped)))
-    offsets = scores.offsets.to_numpy()
     flips |= before[offsets[1:]] > before[offsets[:-1]]
     if "language" in new.active_rules() and old.kept_languages() != new.kept_languages():
         flips |= ~pc.is_in(table.column("language"), pa.array(_unmoved(table, old, new), pa.string())).to_numpy()
     return flips
+
+
+def _languages_of_scores(table: pa.Table, offsets: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[str | None]]:
+    """For each score the number of its row's language, and the languages by number."""
+    languages = pa.concat_arrays(table.column("language").chunks).dictionary_encode(null_encoding="encode")
+    return np.repeat(languages.indices.to_numpy(), np.diff(offsets)), languages.dictionary.to_pylist()
 
 
 def _unmoved(table: pa.Table, old: CleanConfig, new: CleanConfig) -> list[str]:
@@ -111,7 +121,7 @@ def _judged_again(row: Row, old: CleanConfig, new: CleanConfig) -> Row | None:
     stored: dict[str, float] = dict(row["scores"] or ())
     rules = row.get("rules") or []
     if rules == ["no-text"] and all(map(_is_about_url, stored)):
-        return row if all(passes(rule, np.float32(value), new) for rule, value in stored.items()) else None
+        return row if all(passes(rule, np.float32(value), new, None) for rule, value in stored.items()) else None
     if not stored:
         return row
     languages_differ = old.kept_languages() != new.kept_languages()
@@ -122,7 +132,7 @@ def _judged_again(row: Row, old: CleanConfig, new: CleanConfig) -> Row | None:
         return stored[rule]
 
     try:
-        judged = judge(new, value_of)
+        judged = judge(new, value_of, row["language"])
     except KeyError:
         return None
     edits = {name: value for name, value in stored.items() if name not in RULES or RULES[name].side == "edits"}

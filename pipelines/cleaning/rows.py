@@ -139,9 +139,9 @@ class RowMaker:
     def _blocked(self, item: Item) -> Row | None:
         """The row of a page whose URL is refused, which then costs no extraction."""
         values = {rule: self._listed.url_value(rule, item.url) for rule in self._url_rules}
-        if all(passes(rule, value, self._config) for rule, value in values.items()):
+        if all(passes(rule, value, self._config, None) for rule, value in values.items()):
             return None
-        judged = judge(self._config, values.__getitem__)  # asks for no other rule, since one about the URL fails
+        judged = judge(self._config, values.__getitem__, None)  # asks for no other rule, since one about the URL fails
         row = {**self._about(item, None), "scores": sorted(judged.scores.items())}
         return "dropped", {**row, "rules": list(judged.failed), "unevaluated": list(judged.unevaluated)}
 

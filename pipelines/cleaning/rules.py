@@ -190,7 +190,7 @@ def evaluate(
             return other_scores["quality"] + draw
         return language_value(language, language_score, config) if rule == "language" else MEASURES[rule](seen[rule])
 
-    judged = judge(config, value_of)
+    judged = judge(config, value_of, language)
     return Verdict(
         text=measures.text,
         scores=judged.scores | other_scores,

@@ -43,9 +43,12 @@ _KEEPS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def passes(rule: str, values: Any, config: CleanConfig) -> Any:
-    """Whether a value, or each of a float32 array, lies on the kept side of the rule's threshold, as float32."""
-    return _KEEPS[RULES[rule].side](values, np.float32(config.threshold(rule)))
+def passes(rule: str, values: Any, config: CleanConfig, language: str | None) -> Any:
+    """Whether a value, or each of a float32 array, lies on the kept side of the rule's threshold, as float32.
+
+    `language` is that of the page, or of all of them; None where none is known, as for rules about the URL.
+    """
+    return _KEEPS[RULES[rule].side](values, np.float32(config.threshold(rule, language)))
 
 
 def language_value(language: str | None, score: float | None, config: CleanConfig) -> float:
@@ -59,8 +62,8 @@ def language_value(language: str | None, score: float | None, config: CleanConfi
     return 1.0 if score is None else score
 
 
-def judge(config: CleanConfig, value_of: Callable[[str], float]) -> Judgement:
-    """Ask the active rules, those about the URL first and costly ones last.
+def judge(config: CleanConfig, value_of: Callable[[str], float], language: str | None) -> Judgement:
+    """Ask the active rules about a page in a language, those about the URL first and costly ones last.
 
     Where a rule about the URL fails, nothing else is asked; where any other fails, no costly one that follows is.
     """
@@ -71,7 +74,7 @@ def judge(config: CleanConfig, value_of: Callable[[str], float]) -> Judgement:
 
     def ask(rule: str) -> None:
         scores[rule] = float(np.float32(value_of(rule)))
-        if not passes(rule, np.float32(scores[rule]), config):
+        if not passes(rule, np.float32(scores[rule]), config, language):
             failed.add(rule)
 
     for rule in filters:

@@ -41,6 +41,11 @@ class CleanConfig(StageConfig):
     thresholds: dict[str, float] = Field(
         default_factory=dict, title="Thresholds", description="by rule, in place of the preset's"
     )
+    language_thresholds: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        title="Thresholds of languages",
+        description="by ISO 639-1 code and rule, in place of the others: fi.language = 0.8, de.stop-words = 0",
+    )
     languages: tuple[str, ...] | None = Field(
         None, title="Languages", description="ISO 639-1 codes kept by the rule `language`; empty for all"
     )
@@ -100,7 +105,13 @@ class CleanConfig(StageConfig):
     @model_validator(mode="after")
     def _names_exist(self) -> CleanConfig:
         _refuse_unknown("preset", {self.preset}, dict(PRESETS))
-        _refuse_unknown("rule", {*(self.rules or ()), *self.thresholds}, dict(RULES))
+        of_languages = {rule for thresholds in self.language_thresholds.values() for rule in thresholds}
+        _refuse_unknown("rule", {*(self.rules or ()), *self.thresholds, *of_languages}, dict(RULES))
+        about_url = sorted(rule for rule in of_languages if RULES[rule].about == "url")
+        if about_url:
+            raise ValueError(
+                f"rule {about_url[0]!r} is asked before the language of a page is known; set it in thresholds"
+            )
         if QUALITY_DRAW in self.active_rules() and self.classifier is None:
             raise ValueError(
                 f"rule {QUALITY_DRAW!r} wants a classifier; give --set classifier=ROOT/classifiers/NAME/"
@@ -128,10 +139,11 @@ class CleanConfig(StageConfig):
         draw = [QUALITY_DRAW] if self.classifier is not None and QUALITY_DRAW not in placed else []
         return (*(rule for rule in listed if rule not in placed), *placed, *draw)
 
-    def threshold(self, rule: str) -> float:
-        """The threshold of a rule: the config's, else the preset's, else the rule's own."""
+    def threshold(self, rule: str, language: str | None = None) -> float:
+        """The threshold of a rule: the language's, else the config's, else the preset's, else the rule's own."""
+        of_language = self.language_thresholds.get(language or "", {})
         default = PRESETS[self.preset].thresholds.get(rule, RULES[rule].threshold)
-        return self.thresholds.get(rule, default)
+        return of_language.get(rule, self.thresholds.get(rule, default))
 
     def kept_languages(self) -> tuple[str, ...]:
         """Languages that the rule `language` keeps; empty for all."""

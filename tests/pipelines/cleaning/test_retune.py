@@ -100,9 +100,11 @@ def named(lists: dict[str, Any], model: str) -> dict[str, Any]:
     return {"lists": lists, "classifier": model}
 
 
-def _config(named: dict[str, Any], thresholds: dict[str, float], languages: list[str]) -> CleanConfig:
+def _config(
+    named: dict[str, Any], thresholds: dict[str, float], languages: list[str], **of_languages: dict[str, float]
+) -> CleanConfig:
     values = {"rules": RULES, **named, "thresholds": thresholds, "languages": languages}
-    return CleanConfig.model_validate(values)
+    return CleanConfig.model_validate({**values, "language_thresholds": of_languages})
 
 
 def _tables(items: list[Item], config: CleanConfig) -> dict[str, pa.Table]:
@@ -139,6 +141,18 @@ _THRESHOLDS = st.fixed_dictionaries(
     },
 )
 _LANGUAGES = st.sampled_from([[], ["en"], ["de"], ["en", "de"]])
+_OF_LANGUAGES = st.dictionaries(
+    st.sampled_from(["de", "en", "fr"]),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "language": st.sampled_from([0.0, 0.8, 1.0]),
+            "words-at-least": st.sampled_from([0.0, 10.0, 14.0]),
+            "top-2-gram-characters": st.sampled_from([0.1, 1.0]),
+        },
+    ),
+    max_size=2,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -156,8 +170,8 @@ def one_language_model() -> Iterator[None]:
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_moved_rows_are_those_of_a_run_from_scratch(named: dict[str, Any], data: st.DataObject) -> None:
-    old = _config(named, data.draw(_THRESHOLDS), data.draw(_LANGUAGES))
-    new = _config(named, data.draw(_THRESHOLDS), data.draw(_LANGUAGES))
+    old = _config(named, data.draw(_THRESHOLDS), data.draw(_LANGUAGES), **data.draw(_OF_LANGUAGES))
+    new = _config(named, data.draw(_THRESHOLDS), data.draw(_LANGUAGES), **data.draw(_OF_LANGUAGES))
     items = data.draw(st.lists(st.sampled_from(ITEMS), unique_by=lambda item: item.address.record_offset, max_size=30))
     before, wanted = _tables(items, old), _tables(items, new)
     settled = resettle(before["documents"], before["dropped"], old, new)

@@ -124,9 +124,26 @@ def test_at_the_threshold(rule: str, kept: str, dropped: str) -> None:
     assert evaluate(dropped, "en", 1.0, _config(rules=[rule])).failed == (rule,)
 
 
+def test_a_language_has_thresholds_of_its_own() -> None:
+    overrides = ("languages=[]", 'rules=["language", "words-at-least"]', "thresholds.words-at-least=3")
+    of_languages = ("language_thresholds.fi.language=0.9", "language_thresholds.ja.words-at-least=1")
+    config = load_config(CleanConfig, None, [*overrides, *of_languages])
+    assert evaluate("one two three", "en", 0.8, config).failed == ()
+    assert evaluate("one two three", "fi", 0.8, config).failed == ("language",)
+    assert evaluate("one two three", "fi", 0.9, config).failed == ()
+    assert evaluate("one two", "fi", 1.0, config).failed == ("words-at-least",)
+    assert evaluate("one", "ja", 0.65, config).failed == ()
+    assert evaluate("one", None, 0.65, config).failed == ("words-at-least",)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("language_thresholds.de.wordy=1", "unknown rule 'wordy'"),
+        (
+            "language_thresholds.de.banned-url-words=1",
+            "rule 'banned-url-words' is asked before the language of a page is known; set it in thresholds",
+        ),
         ("preset=nothing", r"clean\.the settings together: unknown preset 'nothing'; there are: fineweb, gopher"),
         ('rules=["wordy"]', "unknown rule 'wordy'; there are: blocked-domains,"),
         ("thresholds.wordy=1", "unknown rule 'wordy'"),
