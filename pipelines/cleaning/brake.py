@@ -12,15 +12,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipelines.cleaning.row_counts import NO_PAGES
+from pipelines.cleaning.url_key import url_key
 from pipelines.engine.staging import StagedTable
 from schemas.configs.clean import CleanConfig
 from schemas.configs.clean_presets import RULES
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import LossBrakeError
 from schemas.storage import Folder
-from schemas.takedown import TAKEDOWN_RULE
+from schemas.takedown import TAKEDOWN_RULE, TakedownList
 
-__all__ = ["brake_folder", "check_brake", "lost_share"]
+__all__ = ["brake_folder", "check_brake", "forget_samples", "lost_share"]
 
 # A repeat passed every rule; what was taken down says nothing of the rules.
 _NOT_JUDGED = (*NO_PAGES, "repeat", TAKEDOWN_RULE)
@@ -88,6 +89,23 @@ def _report(counts: Mapping[str, int], dropped: StagedTable, config: CleanConfig
     }
 
 
+def forget_samples(root: CorpusRoot, takedowns: TakedownList) -> None:
+    """Take the samples of pages that were taken down out of all reports."""
+    folder = root.folder.child("brakes")
+    for name in folder.files_below():
+        report = json.loads(folder.read(name))
+        rules = {
+            rule: {**found, "samples": [one for one in found["samples"] if not takedowns.has_url(url_key(one["url"]))]}
+            for rule, found in report["rules"].items()
+        }
+        if rules != report["rules"]:
+            _put(folder, name, {**report, "rules": rules})
+
+
+def _put(folder: Folder, name: str, report: dict[str, Any]) -> None:
+    folder.put_whole(name, json.dumps(report, indent=1, ensure_ascii=False).encode("utf-8"))
+
+
 def check_brake(
     root: CorpusRoot, key: PartitionKey, config: CleanConfig, counts: Mapping[str, int], dropped: StagedTable
 ) -> None:
@@ -102,7 +120,7 @@ def check_brake(
         folder.remove(name)
         return
     report = {"source": key.source, "partition": key.partition, **_report(counts, dropped, config)}
-    folder.put_whole(name, json.dumps(report, indent=1, ensure_ascii=False).encode("utf-8"))
+    _put(folder, name, report)
     most = ", ".join(f"{rule} {found['failed']:,}" for rule, found in list(report["rules"].items())[:3])
     raise LossBrakeError(
         f"{key}: rules dropped {lost:,} of {judged:,} pages ({lost / judged:.1%}), the brake is at {config.brake:.1%}; "

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from pipelines.cleaning.brake import forget_samples
 from pipelines.cleaning.url_key import url_key
 from pipelines.engine.settings import Engine
 from pipelines.takedown.again import do_again, redo_list
@@ -195,6 +196,7 @@ def _with_work(root: CorpusRoot, takedowns: TakedownList, rows: Sequence[TakenRo
 def _finish(root: CorpusRoot, engine: Engine, tell: Tell) -> tuple[str, ...]:
     """Do all that the list has pending; gives the shards that changed or went."""
     takedowns = read_takedowns(root)
+    forget_samples(root, takedowns)
     for name in takedowns.pending:
         tell(f"clean {name}")
         purge_partition(root, PartitionKey(*name.split("/", 1)), takedowns, engine)

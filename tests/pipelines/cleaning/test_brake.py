@@ -15,6 +15,7 @@ from pipelines.cleaning.stage import run
 from pipelines.corpus_digest import corpus_digest
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
+from pipelines.takedown.take_down import Wanted, take_down
 from schemas.catalog import read_table, require_manifest
 from schemas.configs.clean import CleanConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
@@ -108,6 +109,19 @@ def test_what_was_taken_down_since_is_not_committed(corpus_root: CorpusRoot, pag
     counts = require_manifest(corpus_root, "documents", KEY).counts
     assert (counts["documents"], counts["dropped.takedown"]) == (2, 1)
     assert lost_share(counts) == (8, 10)
+
+
+def test_a_takedown_reaches_the_samples(corpus_root: CorpusRoot, pages: Path) -> None:
+    with pytest.raises(LossBrakeError):
+        _run(corpus_root, pages, brake=0.5)
+    reports = corpus_root.folder.child("brakes", "web")
+    before = json.loads(reports.read("2026+30.json"))
+    url = f"http://a.example/{hex_of('# x')}"
+    take_down(corpus_root, Wanted(urls=(url,)), Engine(), unseen=True)
+    after = json.loads(reports.read("2026+30.json"))
+    assert url not in json.dumps(after)
+    assert [one["url"] for one in after["rules"]["hashes-per-word"]["samples"]] == [f"http://a.example/{hex_of('# y')}"]
+    assert after["rules"]["hashes-per-word"]["failed"] == before["rules"]["hashes-per-word"]["failed"] == 2
 
 
 def test_what_was_committed_before_stays(corpus_root: CorpusRoot, pages: Path) -> None:
