@@ -31,7 +31,8 @@ from schemas.storage import Folder
 __all__ = ["flink_options", "run_on_flink"]
 
 _LOG = logging.getLogger(__name__)
-_LOOK_SECONDS = 0.5
+# A look costs the manager and us some milliseconds each: often at first, for short jobs, then less so.
+_LOOK_SECONDS, _MOST_LOOK_SECONDS, _LOOKS_SLOW_DOWN = 0.5, 3.0, 1.05
 # Longer than a manager takes to start again; it knows no job any more then.
 _SILENCE_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 5.0
@@ -115,14 +116,14 @@ class _Follower:
         if self._rest is None:
             return
         try:
-            job = self._rest.job(self._job)
-            if job is None and self.seen is not None:
+            job = self.seen or self._rest.job(self._job)
+            details = None if job is None else self._rest.details(job.id)
+            if job is not None and details is None:
                 raise StageError(
                     f"Flink's JobManager at {self._rest.url} was started again and has lost job {self._job}; "
                     "run the same command again"
                 )
-            if job is not None:
-                self.seen = self._rest.details(job.id)
+            self.seen = details
             self._answered = time.monotonic()
         except FlinkUnreachableError as error:
             if time.monotonic() - self._answered > _SILENCE_SECONDS:
@@ -164,9 +165,10 @@ class _Follower:
 def _follow(submission: _Submission, follower: _Follower) -> None:
     """Until the job has ended. Flink's word counts; Beam's job server may die while the job goes on."""
     submission.start()
-    alone_since = 0.0
+    alone_since, pause = 0.0, _LOOK_SECONDS
     while True:
-        time.sleep(_LOOK_SECONDS)
+        submission.join(pause) if submission.is_alive() else time.sleep(_LOOK_SECONDS)
+        pause = min(_MOST_LOOK_SECONDS, pause * _LOOKS_SLOW_DOWN)
         follower.look()
         over = not submission.is_alive()
         if over and (follower.silent or follower.ended()):

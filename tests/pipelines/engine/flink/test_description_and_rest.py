@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,14 +19,14 @@ from pipelines.dedup.stage import run
 from pipelines.engine.flink import rest as rest_module
 from pipelines.engine.flink.description import ClusterDescription, cluster_folder, description_file, read_cluster
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
-from pipelines.engine.flink.submit import flink_options
+from pipelines.engine.flink.submit import _Follower, flink_options
 from pipelines.engine.job_record import RECORD_NAME, cancel_left_over, write_record
 from pipelines.engine.job_watch import cancel_by_name
 from pipelines.engine.remote_job import JobRecord
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from schemas.configs.dedup import DedupConfig
-from schemas.errors import InputError
+from schemas.errors import InputError, StageError
 from schemas.storage import Folder
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -94,6 +98,55 @@ def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
     write_record(folder.child("0123"), record)
     cancel_left_over(folder)  # a dead cluster does not keep a unit from being done
     assert len(list(tmp_path.rglob(RECORD_NAME))) == 1
+
+
+@pytest.fixture
+def manager() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where a JobManager answers, and its answers by path; of other paths it knows nothing."""
+    answers: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(answers.get(self.path, {"errors": ["unknown"]})).encode()
+            self.send_response(200 if self.path in answers else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", answers
+        server.shutdown()
+
+
+def test_a_manager_that_was_started_again_has_lost_the_job(manager: tuple[str, dict[str, Any]]) -> None:
+    url, answers = manager
+    job = {"jid": "j1", "name": "corpusmill-clean-x", "state": "RUNNING", "start-time": 1, "vertices": []}
+    follower = _Follower(FlinkRest(url), job["name"], lambda text: None)
+    answers["/jobs/overview"] = {"jobs": []}
+    follower.look()
+    assert follower.seen is None
+    answers |= {"/jobs/overview": {"jobs": [job]}, "/jobs/j1": job}
+    follower.look()
+    assert follower.seen is not None
+    assert not follower.ended()
+    del answers["/jobs/j1"]
+    with pytest.raises(StageError, match=r"was started again and has lost job corpusmill-clean-x; run the same comm"):
+        follower.look()
+    with pytest.raises(FlinkUnreachableError, match="does not answer"):
+        FlinkRest(url).slots()
+
+
+def test_a_look_reads_no_certificates(manager: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, answers = manager
+    answers["/overview"] = {"taskmanagers": 1, "slots-total": 2}
+    rest = FlinkRest(url)
+    monkeypatch.setattr(ssl, "create_default_context", None)
+    monkeypatch.setattr(ssl, "SSLContext", None)
+    assert [rest.slots() for _ in range(2)] == [(1, 2), (1, 2)]
 
 
 @pytest.mark.parametrize("module", ["flink.worker_boot", "flink.worker_pool", "job_watch"])
