@@ -19,9 +19,30 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Folders whose tests share what takes long to make, the longest first, so that no process ends alone with them.
+TOGETHER = ("flink", "end_to_end", "dataflow")
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(REPOSITORY / "tests").parts[0]
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, so that what is wrong shows early; the order is otherwise as it was."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Fast tests first, so that what is wrong shows early, then the longest; the order is otherwise as it was.
+
+    Where tests are spread over processes, one process gets the fast tests of a file, or the slow ones, together.
+    """
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        folder = _folder(item)
+        slow = item.get_closest_marker("slow") is not None
+        return slow, TOGETHER.index(folder) if folder in TOGETHER else len(TOGETHER)
+
+    items.sort(key=place)
+    for item in items:
+        whole = _folder(item) if _folder(item) in TOGETHER else str(item.path.relative_to(REPOSITORY))
+        item.add_marker(pytest.mark.xdist_group(f"{whole}:{'slow' if place(item)[0] else 'fast'}"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -40,6 +41,12 @@ TINY = (
 MARK = "CORPUSMILL_TEST_DEMO"  # an environment variable that all processes of a demo inherit
 
 
+def children_cpu() -> float:
+    """CPU-seconds of all ended children and of what they waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @dataclass(frozen=True)
 class Ended:
     """A command that has ended."""
@@ -48,6 +55,7 @@ class Ended:
     out: str
     err: str
     seconds: float
+    cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -88,10 +96,10 @@ class Demo:
 
     def run(self) -> Ended:
         """Run it to its end."""
-        started = time.monotonic()
+        started, before = time.monotonic(), children_cpu()
         with self.start() as process:
             out, err = process.communicate()
-        return Ended(process.returncode, out, err, time.monotonic() - started)
+        return Ended(process.returncode, out, err, time.monotonic() - started, children_cpu() - before)
 
     def summary(self) -> dict:
         """What it says of itself at its end."""

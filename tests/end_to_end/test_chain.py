@@ -97,10 +97,11 @@ def test_the_history_of_the_flows_can_be_read_back(undisturbed):
 def test_a_second_run_does_nothing_and_ends_within_20_seconds(undisturbed):
     demo, first = undisturbed
     before = demo.summary()
-    again = min((demo.run() for _ in range(2)), key=lambda ended: ended.seconds)
+    again = demo.run()
     assert again.code == 0, again.err
     assert len(re.findall(r"^\[ ?\d+/12\] \w+ +done before", again.out, re.MULTILINE)) == len(STEPS)
-    assert again.seconds < 20, f"{again.seconds:.1f} s; the first run took {first.seconds:.1f} s"
+    # Of CPU: other tests run beside this one, and a process waits for nothing but the other.
+    assert again.cpu_seconds < 20, f"{again.cpu_seconds:.1f} s; the first run took {first.cpu_seconds:.1f} s"
     same = ("digest", "loss", "validation_loss", "scores", "finetune_scores", "run", "report")
     assert {key: demo.summary()[key] for key in same} == {key: before[key] for key in same}
 
