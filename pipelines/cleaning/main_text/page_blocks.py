@@ -41,7 +41,11 @@ class _Kind(IntEnum):
     NO_TEXT = 6
 
 
+# Those inside a line are named too, so that tags without attributes are known at the first look.
+_INLINE = "b i em strong span font u small sup sub abbr code tt kbd cite q time s del ins big label var img".split()
 _KINDS: dict[str, int] = {
+    **dict.fromkeys(_INLINE, _Kind.OTHER.value),
+    **dict.fromkeys((f"/{tag}" for tag in (*_INLINE, *_NO_TEXT)), _Kind.OTHER.value),
     **dict.fromkeys(_BLOCKS, _Kind.OPEN.value),
     **dict.fromkeys((f"/{tag}" for tag in _BLOCKS), _Kind.CLOSE.value),
     **dict.fromkeys(_NO_TEXT, _Kind.NO_TEXT.value),
@@ -61,11 +65,14 @@ _TAGGED = {
 # Bits of an element's marks, in this order.
 MARKS: tuple[str, ...] = (*NAMED, "article-body", *dict.fromkeys(_TAGGED.values()))
 _BIT = {name: 1 << place for place, name in enumerate(MARKS)}
+_SPEAKING = frozenset({"itemprop", "role", "hidden", "style"})
 _FRAME_ROLES = frozenset({"navigation", "complementary", "contentinfo", "banner", "search", "dialog"})
 
 
 def _stated_marks(stated: dict[str, str]) -> int:
     """What attributes other than names say."""
+    if _SPEAKING.isdisjoint(stated):
+        return 0
     marks = 0
     if stated.get("itemprop", "").lower() == "articlebody":
         marks |= _BIT["article-body"] | _BIT["text"]
@@ -189,23 +196,24 @@ def _read_tags(cut: Iterator[str], blocks: PageBlocks) -> list[str]:
     open_elements, open_links = [-1], 0
     pieces: list[str] = []
     in_links, visible = 0, False
+    known, partition, keep = _KINDS.get, str.partition, pieces.append
     for piece in cut:
-        head, closed, text = piece.partition(">")
+        tag, closed, text = partition(piece, ">")
+        kind = known(tag)
         attributes = ""
-        kind = _KINDS.get(head)
         if kind is None:
-            tag, _, attributes = head.partition(" ")
-            kind = _KINDS.get(tag, 0)
-            if not kind and not (closed and tag[:1].isalpha() or tag[:1] == "/"):
+            tag, _, attributes = partition(tag, " ")
+            kind = known(tag, 0)
+            if not kind and not (closed and (tag[:1].isalpha() or tag[:1] == "/")):
                 text = piece  # of an element such as `xmp`, in which nothing is escaped
-        else:
-            tag = head
         if kind:
             if kind <= 2:
                 if visible:
                     blocks.add_text(pieces, in_links, open_elements[-1])
                     visible = False
-                pieces, in_links = [], 0
+                if pieces:
+                    pieces.clear()
+                    in_links = 0
                 if kind == 1:
                     number = blocks.add_element(open_elements[-1], tag)
                     stated.append(attributes)
@@ -220,13 +228,13 @@ def _read_tags(cut: Iterator[str], blocks: PageBlocks) -> list[str]:
             elif kind == 4:
                 open_links -= 1
             elif kind == 5:
-                pieces.append("\n")
+                keep("\n")
             else:
                 text = _behind(cut, tag)
         if text:
             if "&" in text:
                 text = _unescape(text)
-            pieces.append(text)
+            keep(text)
             if open_links:
                 in_links += len(text)
             if not visible:
