@@ -109,9 +109,7 @@ def look_at(texts: list[str]) -> BlockTexts:
     lowered = joined.lower()
     lowered_texts = lowered.split("\n")
     # Few letters have a lower-case form of another length, such as the dotted capital I.
-    lowered_sizes, lowered_starts = (
-        (sizes, starts) if len(lowered) == len(joined) else _sizes_and_starts(lowered_texts)
-    )
+    lowered_sizes, lowered_starts = (sizes, starts) if len(lowered) == len(joined) else _sizes_and_starts(lowered_texts)
     framed, captions = _holding(lowered, lowered_starts, lowered_sizes)
     return BlockTexts(
         sizes=sizes.astype(np.float64),

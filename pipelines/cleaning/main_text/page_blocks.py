@@ -39,6 +39,7 @@ class _Kind(IntEnum):
     LINK_END = 4
     BREAK = 5
     NO_TEXT = 6
+    UNESCAPED = 7
 
 
 # Those inside a line are named too, so that tags without attributes are known at the first look.
@@ -49,6 +50,7 @@ _KINDS: dict[str, int] = {
     **dict.fromkeys(_BLOCKS, _Kind.OPEN.value),
     **dict.fromkeys((f"/{tag}" for tag in _BLOCKS), _Kind.CLOSE.value),
     **dict.fromkeys(_NO_TEXT, _Kind.NO_TEXT.value),
+    **dict.fromkeys(("xmp", "plaintext", "noembed", "noframes"), _Kind.UNESCAPED.value),
     **{"a": _Kind.LINK.value, "/a": _Kind.LINK_END.value, "br": _Kind.BREAK.value},
 }
 _TAGGED = {
@@ -163,6 +165,26 @@ def _behind(pieces: Iterator[str], tag: str) -> str:
     return ""
 
 
+def _whole_tag(begun: str, pieces: Iterator[str]) -> tuple[str, str]:
+    """A tag with `<` in a name, where it was cut, and the text behind it."""
+    for piece in pieces:
+        rest, closed, text = piece.partition(">")
+        begun = f"{begun}<{rest}"
+        if closed:
+            return begun, text
+    return begun, ""
+
+
+def _unescaped(pieces: Iterator[str], tag: str, text: str) -> str:
+    """The text of an element in which nothing is escaped, and what follows its end."""
+    parts = [text]
+    for piece in pieces:
+        if piece.startswith(f"/{tag}>"):
+            return "<".join(parts) + _unescape(piece[len(tag) + 2 :])
+        parts.append(piece)
+    return "<".join(parts)
+
+
 def page_blocks(tree: Any) -> PageBlocks:
     """The blocks of a parsed page, in order.
 
@@ -174,7 +196,9 @@ def page_blocks(tree: Any) -> PageBlocks:
     body = tree.body
     if body is None:
         return blocks
-    stated = _read_tags(iter(_without_comments(body.html).split("<")), blocks)
+    cut = iter(_without_comments(body.html).split("<"))
+    next(cut)  # what precedes the first tag: nothing
+    stated = _read_tags(cut, blocks)
     marks = _marks_of(dict.fromkeys(stated))
     blocks.marks = [
         marks[one] | _BIT.get(_TAGGED.get(tag, ""), 0) for one, tag in zip(stated, blocks.tags, strict=True)
@@ -199,13 +223,13 @@ def _read_tags(cut: Iterator[str], blocks: PageBlocks) -> list[str]:
     known, partition, keep = _KINDS.get, str.partition, pieces.append
     for piece in cut:
         tag, closed, text = partition(piece, ">")
+        if not closed:
+            tag, text = _whole_tag(tag, cut)
         kind = known(tag)
         attributes = ""
         if kind is None:
             tag, _, attributes = partition(tag, " ")
             kind = known(tag, 0)
-            if not kind and not (closed and (tag[:1].isalpha() or tag[:1] == "/")):
-                text = piece  # of an element such as `xmp`, in which nothing is escaped
         if kind:
             if kind <= 2:
                 if visible:
@@ -229,8 +253,11 @@ def _read_tags(cut: Iterator[str], blocks: PageBlocks) -> list[str]:
                 open_links -= 1
             elif kind == 5:
                 keep("\n")
-            else:
+            elif kind == 6:
                 text = _behind(cut, tag)
+            else:
+                keep(_unescaped(cut, tag, text))
+                continue
         if text:
             if "&" in text:
                 text = _unescape(text)
