@@ -19,7 +19,7 @@ __all__ = ["LONGEST_FEATURE", "WalkingIdentifier", "load_identifier"]
 LONGEST_FEATURE = 6
 
 
-class WalkingIdentifier(LanguageIdentifier):
+class WalkingIdentifier(LanguageIdentifier):  # type: ignore[misc]  # the library has no annotations
     """The library's identifier, but for how it walks."""
 
     def __init__(self, weights: NDArray[np.float16], *given: Any, **named: Any) -> None:

@@ -113,7 +113,7 @@ def look_at(texts: list[str]) -> BlockTexts:
     framed, captions = _holding(lowered, lowered_starts, lowered_sizes)
     return BlockTexts(
         sizes=sizes.astype(np.float64),
-        words=(counts & _LOWER_HALF) + 1.0 + letters / 2,
+        words=np.asarray((counts & _LOWER_HALF) + 1 + letters / 2, dtype=np.float64),
         punctuation=(counts >> _HALF).astype(np.float64),
         ends=_ENDING[codes[starts + sizes - 1]],
         framed=framed,
