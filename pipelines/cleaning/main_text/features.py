@@ -139,7 +139,8 @@ def block_features(blocks: PageBlocks) -> BlockFeatures:
         np.minimum(punctuation / np.maximum(1, words), 0.5), np.log1p(punctuation), tags, marked, marks > 0,
         place, (place - 0.5) ** 2, seen.framed, repeats, np.log1p(beside), beside / total, before / total,
         before / total >= 0.98, *_neighbours(np.log1p(prose)), *_neighbours(links), *_neighbours(log),
-        words < 4, (words < 8) * (1 - ends), seen.captions, seen.captions * log, seen.leads, seen.shouts, all_link, all_link * log,
+        words < 4, (words < 8) * (1 - ends), seen.captions, seen.captions * log, seen.leads, seen.shouts, all_link,
+        all_link * log,
     ]  # fmt: skip
     return BlockFeatures(np.column_stack(columns).astype(float), repeats, elements, sizes, links)
 
