@@ -142,7 +142,7 @@ def block_features(blocks: PageBlocks) -> BlockFeatures:
         words < 4, (words < 8) * (1 - ends), seen.captions, seen.captions * log, seen.leads, seen.shouts, all_link,
         all_link * log,
     ]  # fmt: skip
-    return BlockFeatures(np.column_stack(columns).astype(float), repeats, elements, sizes, links)
+    return BlockFeatures(np.column_stack(columns).astype(float, copy=False), repeats, elements, sizes, links)
 
 
 def _smoothed(values: F64, reach: int) -> F64:
@@ -190,4 +190,4 @@ def context_features(blocks: PageBlocks, first: BlockFeatures, likely: F64) -> F
         held[elements] / total, order < start, order > end, _smoothed(likely, 1), _smoothed(likely, 2),
         _smoothed(likely, 4), odds * inside, inside * first.rows[:, 1], first.rows[:, 1:],
     ]  # fmt: skip
-    return np.column_stack(columns).astype(float)
+    return np.column_stack(columns).astype(float, copy=False)
