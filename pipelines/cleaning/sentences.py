@@ -31,7 +31,8 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 def _pieces(text: str) -> Iterator[tuple[int, str]]:
     """Start and content of pieces: paragraphs, cut after a line end or space where they are long."""
-    for start, end in _paragraphs(text):
+    for first, end in _paragraphs(text):
+        start = first
         while end - start > _PIECE_CHARACTERS:
             limit = start + _PIECE_CHARACTERS
             cut = max(text.rfind("\n", start, limit), text.rfind(" ", start, limit)) + 1
