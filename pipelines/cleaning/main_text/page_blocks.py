@@ -209,15 +209,7 @@ def page_blocks(tree: Any) -> PageBlocks:
 
 
 def _read_tags(cut: Iterator[str], blocks: PageBlocks) -> list[str]:  # noqa: PLR0912, PLR0915  # a call a tag is dear
-    """Fill in blocks and elements.
-
-    Args:
-        cut: the page, cut at each `<`.
-        blocks: still empty.
-
-    Returns:
-        The attributes of each element, as they are written.
-    """
+    """Fill in blocks and elements from a page cut at each `<`; gives the attributes of each element as written."""
     stated: list[str] = []
     open_elements, open_links = [-1], 0
     pieces: list[str] = []
