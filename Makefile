@@ -105,7 +105,7 @@ bench-language: .venv-bench/.stamp ## language identification against its peers:
 	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/language_benchmark.py
 
 bench-clean: .venv-bench/.stamp ## raw pages to documents on all cores, beside datatrove with the same rules
-	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/clean_benchmark.py
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/clean_benchmark.py $(ARGS)
 
 bench-quality: setup ## the quality classifier: area under the curve on other sites, and documents per second
 	@$(BIN)/python tests/benchmarks/quality_benchmark.py

@@ -54,9 +54,13 @@ def _declared(body: bytes, content_type: str | None, html: bool) -> Iterator[str
         yield "utf-8" if charset.startswith("utf-16") else charset
 
 
-def _try(body: bytes, charset: str, num_non_ascii: int) -> str | None:
+def _try(body: bytes, charset: str) -> str | None:
     text = body.decode(_WIDER.get(charset, charset), "replace")
-    return text if text.count("\ufffd") <= _FLAWS_PER_BYTE * num_non_ascii else None
+    flaws = text.count("\ufffd")
+    if not flaws:
+        return text
+    num_non_ascii = len(body) - len(body.translate(None, _NON_ASCII))
+    return text if flaws <= _FLAWS_PER_BYTE * num_non_ascii else None
 
 
 def _is_single_byte(charset: str) -> bool:
@@ -78,11 +82,10 @@ def decode_body(body: bytes, content_type: str | None, *, html: bool) -> tuple[s
     for bom, charset in _BOMS:
         if body.startswith(bom):
             return body[len(bom) :].decode(charset, "replace"), charset
-    num_non_ascii = len(body) - len(body.translate(None, _NON_ASCII))
     for charset in _declared(body, content_type, html):
         if _is_single_byte(charset) and (text := _strict_utf8(body)) is not None:
             return text, "utf-8"
-        if (text := _try(body, charset, num_non_ascii)) is not None:
+        if (text := _try(body, charset)) is not None:
             return text, _name(charset)
     if (text := _strict_utf8(body)) is not None:
         return text, "utf-8"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
@@ -37,6 +38,9 @@ _DATE_NAMES = (
     "publishdate",
     "date",
 )
+# One walk over the tree for all of them.
+_TELLING = "meta[content], time[pubdate], [rel~=license i][href]"
+_STATED = dict[str, str | None]
 _LICENSE_NAMES = ("license", "dc.rights.license", "dcterms.license", "dcterms.rights", "dc.rights")
 
 
@@ -92,11 +96,12 @@ class HtmlPage:
 
     def facts(self) -> PageFacts:
         """What the page says about itself; to be asked for before its blocks."""
-        meta = _meta_fields(self.document)
+        told = [(element.tag, element.attributes) for element in self.document.css(_TELLING)]
+        meta = _meta_fields(stated for tag, stated in told if tag == "meta" and "content" in stated)
         return PageFacts(
             title=_text_of(self.document, "title") or _text_of(self.document, "h1"),
-            published=_published(self.document, meta),
-            license=_license(self.document, meta),
+            published=_published((stated for tag, stated in told if tag == "time"), meta),
+            license=_license((stated for tag, stated in told if tag in ("a", "link")), meta),
             robots=normalize_line(meta.get("robots")),
         )
 
@@ -129,14 +134,14 @@ def parse_page(html: str, max_tags: int, max_depth: int) -> HtmlPage:
     return page
 
 
-def _meta_fields(document: Any) -> dict[str, str]:
+def _meta_fields(elements: Iterable[_STATED]) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for element in document.css("meta[content]"):
-        stated = element.attributes
-        for attribute in ("name", "property", "itemprop"):
+    for stated in elements:
+        content = stated["content"]
+        for attribute in ("name", "property", "itemprop") if content else ():
             name = stated.get(attribute)
-            if name and stated["content"]:
-                fields.setdefault(name.strip().lower(), stated["content"])
+            if name:
+                fields.setdefault(name.strip().lower(), content or "")
     return fields
 
 
@@ -155,15 +160,14 @@ def _day(stated: str | None) -> str | None:
         return None
 
 
-def _published(document: Any, meta: dict[str, str]) -> str | None:
+def _published(times: Iterable[_STATED], meta: dict[str, str]) -> str | None:
     stated = [meta.get(name) for name in _DATE_NAMES]
-    stated += [time.attributes.get("datetime") for time in document.css("time[pubdate]")]
+    stated += [time.get("datetime") for time in times]
     return next((day for day in map(_day, stated) if day), None)
 
 
-def _license(document: Any, meta: dict[str, str]) -> str | None:
-    for element in document.css("a[rel][href], link[rel][href]"):
-        stated = element.attributes
-        if "license" in (stated["rel"] or "").lower().split() and stated["href"]:
+def _license(links: Iterable[_STATED], meta: dict[str, str]) -> str | None:
+    for stated in links:
+        if stated["href"]:
             return normalize_line(stated["href"])
     return next((normalize_line(meta[name]) for name in _LICENSE_NAMES if name in meta), None)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from lingua import IsoCode639_1, LanguageDetector, LanguageDetectorBuilder
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+from pipelines.cleaning.langid_walk import load_identifier
 
 __all__ = ["Identifier", "stated_language"]
 
@@ -51,7 +52,7 @@ class Identifier:
     """Loads the model once; one per process."""
 
     def __init__(self) -> None:
-        self._model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        self._model = load_identifier()
 
     def identify(self, text: str) -> tuple[str | None, float]:
         """The likeliest language (ISO 639-1 where there is a code) of samples of the text, and its probability.

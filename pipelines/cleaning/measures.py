@@ -58,8 +58,8 @@ class TextMeasures:
 
     @cached_property
     def _repeated(self) -> RepeatedNgrams:
-        numbers: dict[str, int] = {}
-        values = (numbers.setdefault(word, len(numbers)) for word in self.words)
+        numbers = {word: number for number, word in enumerate(dict.fromkeys(self.words))}
+        values = map(numbers.__getitem__, self.words)
         return RepeatedNgrams(np.fromiter(values, dtype=np.int64, count=len(self.words)))
 
     @cached_property

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import filterfalse
 from operator import methodcaller
 
 from pipelines.cleaning.c4_lines import C4_FORMS
@@ -106,8 +107,9 @@ def _ending(marks: tuple[str, ...]) -> Callable[[TextMeasures], float]:
 
 
 def _alphabetic_words(m: TextMeasures) -> float:
-    # The first character settles nearly every word.
-    return share(sum(word[0].isalpha() or any(map(str.isalpha, word)) for word in m.words), len(m.words))
+    mixed = list(filterfalse(str.isalpha, m.words))
+    without = sum(not any(map(str.isalpha, word)) for word in mixed)
+    return share(len(m.words) - without, len(m.words))
 
 
 MEASURES: dict[str, Callable[[TextMeasures], float]] = {

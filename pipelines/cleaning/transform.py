@@ -30,6 +30,8 @@ CLEAN_TABLES = {"documents": DOCUMENTS, "dropped": DROPPED, "dead": DEAD}
 
 # Rows turned into one Arrow table: enough that the conversion costs little beside extraction.
 _BLOCK_ROWS = 256
+# Share of a worker's memory for rows that wait to be spilled: 64 MiB by default.
+_SPILL_SHARE = 24
 
 
 class ReadItems(beam.DoFn):
@@ -67,7 +69,7 @@ class ComputeRows(beam.DoFn):
 
     def start_bundle(self) -> None:
         """Begin with nothing pending."""
-        self._spill = BucketedSpill(self._folder)
+        self._spill = BucketedSpill(self._folder, self._config.worker_memory_bytes // _SPILL_SHARE)
         self._rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self._pending = 0
 

@@ -59,8 +59,10 @@ class BucketedSpill:
     One per bundle: `add` rows, yield what it returns, and yield what `flush` returns at the end of the bundle.
     """
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, most_bytes: int = _FLUSH_BYTES) -> None:
+        """Write to `folder` when more than so many bytes are pending."""
         self._folder = folder
+        self._most_bytes = most_bytes
         self._pending: dict[tuple[str, int], list[pa.Table]] = {}
         self._bytes = 0
 
@@ -70,7 +72,7 @@ class BucketedSpill:
             return []
         self._pending.setdefault((table_name, bucket), []).append(rows)
         self._bytes += rows.nbytes
-        return self.flush() if self._bytes >= _FLUSH_BYTES else []
+        return self.flush() if self._bytes >= self._most_bytes else []
 
     def flush(self) -> list[tuple[int, tuple[str, SpillRef]]]:
         """Write out all pending rows."""

@@ -7,9 +7,10 @@ find where headers end and how long contents are. So a row that the reader loses
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator
 from typing import IO, Literal, NamedTuple
+
+from zlib_ng import zlib_ng as zlib
 
 from pipelines.sources.items import DamagedInputError
 from pipelines.sources.source_format import ItemCount, RawInput

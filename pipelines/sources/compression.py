@@ -5,9 +5,10 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
-import zlib
 from functools import partial
 from typing import IO, Any, Literal
+
+from zlib_ng import zlib_ng as zlib
 
 from pipelines.sources.items import DamagedInputError
 from pipelines.sources.members import Members
@@ -92,13 +93,13 @@ class GzipMembers(io.RawIOBase):
     def _decompress(self, member: zlib._Decompress, limit: int) -> bytes:
         """The next plain bytes; none where the block in hand held none, or where the member is damaged."""
         if not self._fill():
-            data = member.decompress(b"", limit)
+            data = bytes(member.decompress(b"", limit))
             if not data:
                 self._cause = "is cut off"
             return data
         before = member.copy()
         try:
-            data = member.decompress(self._held, limit)
+            data = bytes(member.decompress(self._held, limit))
         except zlib.error as error:
             self._cause = f"is damaged ({error})"
             return self._salvage(before)

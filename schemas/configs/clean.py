@@ -14,6 +14,9 @@ from schemas.configs.sources import ColumnNames, CommonCrawlConfig, FetchConfig
 __all__ = ["PII_KINDS", "CleanConfig", "PiiKind"]
 
 _MEBIBYTE = 2**20
+# What a worker holds beside an item, and at most for each byte of an item or each tag of a page; measured on pages made
+# to cost the most (docs/decisions/0012-throughput-of-clean.md).
+_WORKER_BYTES, _BYTES_OF_ITEM_BYTE, _BYTES_OF_TAG = 512 * _MEBIBYTE, 32, 2048
 
 PiiKind = Literal["email", "ip-address", "phone", "card", "secret"]
 PII_KINDS: tuple[PiiKind, ...] = get_args(PiiKind)
@@ -30,7 +33,9 @@ class CleanConfig(StageConfig):
 
     stage: ClassVar[str] = "clean"
     # The brake decides whether a partition is committed, never what is in it; the inputs say what is read.
-    operational: ClassVar[frozenset[str]] = frozenset({"brake", "brake_least_pages", "common_crawl", "fetch"})
+    operational: ClassVar[frozenset[str]] = frozenset(
+        {"brake", "brake_least_pages", "common_crawl", "fetch", "worker_memory_bytes"}
+    )
 
     preset: str = Field(
         "fineweb", title="Preset", description="named list of quality rules; `rules` replaces it where given"
@@ -89,6 +94,12 @@ class CleanConfig(StageConfig):
     max_html_nodes: int = Field(500_000, gt=0, title="Most HTML nodes", description="tags of a page")
     # The HTML parser drops what lies deeper than 255 elements without a word.
     max_html_depth: int = Field(250, gt=0, le=250, title="Deepest HTML", description="nested tags of a page")
+    worker_memory_bytes: int = Field(
+        1536 * _MEBIBYTE,
+        ge=768 * _MEBIBYTE,
+        title="Memory of a worker",
+        description="bytes; limits on items that could take more are refused",
+    )
     columns: ColumnNames = Field(
         ColumnNames.model_validate({}), title="Columns", description="names of the columns of JSONL and Parquet rows"
     )
@@ -125,6 +136,17 @@ class CleanConfig(StageConfig):
             needs = RULES[rule].needs
             if needs and not getattr(self.lists, needs):
                 raise ValueError(f"rule {rule!r} needs a list; name its file in lists.{needs}")
+        return self
+
+    @model_validator(mode="after")
+    def _largest_item_fits(self) -> CleanConfig:
+        largest = max(_BYTES_OF_ITEM_BYTE * self.max_item_bytes, _BYTES_OF_TAG * self.max_html_nodes)
+        if _WORKER_BYTES + largest > self.worker_memory_bytes:
+            raise ValueError(
+                f"items of {self.max_item_bytes} bytes and pages of {self.max_html_nodes} tags may take a worker "
+                f"{_WORKER_BYTES + largest} bytes, worker_memory_bytes allows {self.worker_memory_bytes}; raise it, or "
+                "lower max_item_bytes or max_html_nodes"
+            )
         return self
 
     def active_rules(self) -> tuple[str, ...]:

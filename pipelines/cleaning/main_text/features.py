@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.cleaning.main_text.block_texts import look_at
 from pipelines.cleaning.main_text.page_blocks import MARKS, PageBlocks
 
 __all__ = ["BlockFeatures", "block_features", "context_features", "subtree_sums"]
@@ -17,28 +15,6 @@ __all__ = ["BlockFeatures", "block_features", "context_features", "subtree_sums"
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
-_ENDS = (".", "!", "?", '"', "”", "’", "'", ":", "…", "。", "！", "？", ")")
-_PUNCTUATION = ".,;:!?"
-_WIDE_PUNCTUATION = re.compile("[…。，、？！؟।]")
-# Scripts without spaces between words: two characters count as one word.
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]")
-_FRAME_WORDS = (
-    "copyright", "©", "all rights reserved", "subscribe", "sign up", "log in", "login", "cookie", "share this",
-    "follow us", "read more", "advertisement", "comment", "newsletter", "privacy", "terms of", "posted by", "posted on",
-    "posted in", "updated", "published", "photo", "image", "getty", "click here", "contact us", "see also", "related",
-    "more from", "print", "email", "e-mail",
-)  # fmt: skip
-_CAPTION_WORDS = (
-    "(ap", "(image", "(photo", "(reuters", "(getty", "(afp", "(file", "(foto", "(credit", "(picture", "(pa)",
-    "getty images", "/ap", "/getty", "/reuters", "/afp", "file photo", "photo:", "foto:", "credit:", "image:", "bild:",
-    "picture:", "courtesy", "source:", "quelle:", "fuente:", "crédit", "photograph", "photo by", "©", "copyright",
-)  # fmt: skip
-_LEADS = re.compile(
-    r"see (?:more|also)|read (?:more|also)|also read|related|more:|more on|watch|listen|recommended|don.t miss"
-    r"|you (?:may|might) also|lesen sie|mehr zu|siehe auch|lire aussi|lea tambi|leia|click here|sign up|subscribe"
-    r"|follow|share|tags?:|filed under|posted in|source:|quelle|have a tip|contact|by:|von |tempo de leitura",
-    re.IGNORECASE,
-)
 _TAG_CLASSES = {
     "p": 0,
     "li": 1,
@@ -57,7 +33,7 @@ _TAG_CLASSES = {
     "figure": 8,
 }
 _OTHER_TAG = 9
-_SHORT, _CAPTION, _SAME_START = 200, 600, 80
+_SAME_START = 80
 _COMMENT = 1 << MARKS.index("comment")
 _TABLE = MARKS.index("table-tag")
 
@@ -104,32 +80,6 @@ def _repeats(texts: list[str], in_table: NDArray[np.bool_]) -> F64:
     return repeats
 
 
-def _words(text: str) -> float:
-    return text.count(" ") + 1 + (0 if text.isascii() else len(_UNSPACED.findall(text)) / 2)
-
-
-def _punctuation(text: str) -> int:
-    return sum(map(text.count, _PUNCTUATION)) + (0 if text.isascii() else len(_WIDE_PUNCTUATION.findall(text)))
-
-
-def _holding(lowered: list[str], phrases: tuple[str, ...], longest: int) -> F64:
-    """1 for a block of at most so many characters that holds one of the phrases.
-
-    All blocks are searched at once: 64 searches of a page's 8,000 characters took 0.1 ms, one pattern of alternatives a
-    block 2.
-    """
-    starts = [0, *accumulate(len(text) + 1 for text in lowered)]
-    joined = "\n".join(lowered)
-    holding = np.zeros(len(lowered))
-    for phrase in phrases:
-        found = joined.find(phrase)
-        while found >= 0:
-            block = bisect_right(starts, found) - 1
-            holding[block] = len(lowered[block]) <= longest
-            found = joined.find(phrase, starts[block + 1])
-    return holding
-
-
 def _shifted(values: F64, by: int) -> F64:
     result = np.zeros(len(values))
     if by > 0:
@@ -170,19 +120,13 @@ class BlockFeatures:
 def block_features(blocks: PageBlocks) -> BlockFeatures:
     """What the model sees at first; a page has one block at least."""
     texts, count = blocks.texts, len(blocks.texts)
-    sizes, links = np.array([len(text) for text in texts], dtype=float), np.array(blocks.links)
-    elements = np.array(blocks.elements)
+    seen = look_at(texts)
+    sizes, words, punctuation, ends = seen.sizes, seen.words, seen.punctuation, seen.ends
+    links, elements = np.array(blocks.links), np.array(blocks.elements)
     tags = np.zeros((count, _OTHER_TAG + 1))
     tags[range(count), [_TAG_CLASSES.get(blocks.tags[element], _OTHER_TAG) for element in blocks.elements]] = 1
     marks = _inherited_marks(blocks, elements, sizes * (1 - links))
     marked = (marks[:, None] >> np.arange(len(MARKS)) & 1).astype(float)
-    ends = np.array([text.endswith(_ENDS) for text in texts], dtype=float)
-    words = np.array([_words(text) for text in texts])
-    punctuation = np.array([_punctuation(text) for text in texts], dtype=float)
-    lowered = [text.lower() for text in texts]
-    framed, captions = _holding(lowered, _FRAME_WORDS, _SHORT), _holding(lowered, _CAPTION_WORDS, _CAPTION)
-    leads = np.array([bool(_LEADS.match(text)) for text in texts], dtype=float)
-    shouts = np.array([text[:80].isupper() for text in texts], dtype=float)
     repeats = _repeats(texts, marked[:, _TABLE] > 0)
     log, all_link = np.log1p(sizes), (links > 0.9).astype(float)
     prose = sizes * (1 - links) * (ends * 0.8 + 0.2) * (words > 6)
@@ -193,11 +137,12 @@ def block_features(blocks: PageBlocks) -> BlockFeatures:
     columns = [
         np.ones(count), log, log**2 / 10, links, links * log, ends, ends * log,
         np.minimum(punctuation / np.maximum(1, words), 0.5), np.log1p(punctuation), tags, marked, marks > 0,
-        place, (place - 0.5) ** 2, framed, repeats, np.log1p(beside), beside / total, before / total,
+        place, (place - 0.5) ** 2, seen.framed, repeats, np.log1p(beside), beside / total, before / total,
         before / total >= 0.98, *_neighbours(np.log1p(prose)), *_neighbours(links), *_neighbours(log),
-        words < 4, (words < 8) * (1 - ends), captions, captions * log, leads, shouts, all_link, all_link * log,
+        words < 4, (words < 8) * (1 - ends), seen.captions, seen.captions * log, seen.leads, seen.shouts, all_link,
+        all_link * log,
     ]  # fmt: skip
-    return BlockFeatures(np.column_stack(columns).astype(float), repeats, elements, sizes, links)
+    return BlockFeatures(np.column_stack(columns).astype(float, copy=False), repeats, elements, sizes, links)
 
 
 def _smoothed(values: F64, reach: int) -> F64:
@@ -245,4 +190,4 @@ def context_features(blocks: PageBlocks, first: BlockFeatures, likely: F64) -> F
         held[elements] / total, order < start, order > end, _smoothed(likely, 1), _smoothed(likely, 2),
         _smoothed(likely, 4), odds * inside, inside * first.rows[:, 1], first.rows[:, 1:],
     ]  # fmt: skip
-    return np.column_stack(columns).astype(float)
+    return np.column_stack(columns).astype(float, copy=False)

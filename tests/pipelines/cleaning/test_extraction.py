@@ -108,4 +108,7 @@ def test_metadata() -> None:
     assert facts.license == "https://creativecommons.org/licenses/by/4.0/"
     assert facts.robots == "NOINDEX"
     assert _parsed("<h1>A <b>heading</b></h1>").facts().title == "A heading"
+    unlike = "<a rel=licenses href=x>1</a><p rel=license href=y>"
+    linked = unlike + "<a rel='nofollow LICENSE' href=' z '>2</a><link rel=license href=w>"
+    assert _parsed(linked).facts().license == "z"
     assert _parsed("<meta name=date content=2021-13-04>x").facts().published is None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from py3langid.langid import MODEL_FILE, LanguageIdentifier, visit_counts
 
+from pipelines.cleaning.langid_walk import load_identifier
 from pipelines.cleaning.language import Identifier, stated_language
 
 
@@ -50,6 +53,30 @@ def test_any_text_has_a_language_and_a_probability_or_none(identifier: Identifie
     assert (language is None) == (not any(map(str.isalpha, text)))
     assert 0 <= score <= 1
     assert identifier.identify(text) == (language, score)
+
+
+def test_the_walk_gives_what_the_library_gives(shared_data: Path) -> None:
+    """Bit for bit: the features are those that its automaton finds, in the order in which it finds them."""
+    theirs, ours = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True), load_identifier()
+    with gzip.open(shared_data / "langid" / "lingua-sentences.tsv.gz", "rt", encoding="utf-8") as stream:
+        sentences = [line.rstrip("\n").split("\t", 1)[1] for line in stream]
+    pages = [" ".join(sentences[start : start + 20]) for start in range(0, len(sentences), 150)]
+    for text in [*sentences[::11], *pages, "", "a", "ab", "1234", "東"]:
+        assert ours.rank(text) == theirs.rank(text)
+
+
+@given(st.text(max_size=60))
+def test_the_walk_gives_what_the_library_gives_for_any_text(identifier: Identifier, text: str) -> None:
+    theirs = visit_counts(
+        identifier._model.tk_nextmove, identifier._model._rowbase, identifier._model.tk_output, _utf8(text)
+    )
+    wanted = identifier._model._sparse_score(theirs, identifier._model.nb_ptc) if theirs else None
+    found = identifier._model._raw_score(_utf8(text))
+    assert np.array_equal(found, wanted) if wanted is not None else not found.any()
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def test_no_letters_no_language(identifier: Identifier) -> None:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.cleaning.normalization import normalize
+from pipelines.cleaning import normalization as rules
+from pipelines.cleaning.normalization import normalize, normalize_line
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,24 @@ def test_repairs_are_idempotent_and_storable(text: str) -> None:
     assert normalize(once) == once
     assert not set(once) & {"\x00", "\x85", "\u2028", "\ud800"}
     assert pa.array([once]).to_pylist() == [once]
+
+
+def _every_step(text: str) -> str:
+    """One round of the steps, none of them left out because a look at the text says that it has nothing to do."""
+    text = "\n".join(
+        ftfy.fix_encoding(line) if rules._MAYBE_MISREAD.search(line) else line for line in text.split("\n")
+    )
+    text = rules._REMOVED.sub("", rules._LINE_END.sub("\n", text))
+    text = rules._SPACE.sub(" ", unicodedata.normalize("NFC", text))
+    lines = [rules._RUN_OF_SPACES.sub(" ", line.rstrip(" \t")) for line in text.split("\n")]
+    return re.sub("\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+
+
+@settings(max_examples=500)
+@given(st.text(_MISREAD | st.sampled_from("  \n\n\t\xa0\u3000\xad\ufeffe\u0301ab"), max_size=30))
+def test_steps_that_are_passed_over_would_have_changed_nothing(text: str) -> None:
+    assert rules._one_round(text) == _every_step(text)
+    assert normalize_line(text) == (" ".join(normalize(text).split()) or None)
 
 
 def test_sentences_of_75_languages_stay_or_are_mended(shared_data: Path) -> None:

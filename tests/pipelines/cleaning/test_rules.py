@@ -155,6 +155,12 @@ def test_a_language_has_thresholds_of_its_own() -> None:
         ),
         ("brake=1.5", r"clean\.brake: Input should be less than or equal to 1, got 1.5"),
         ("presett=1", r"clean\.presett: unknown key; did you mean 'preset'\?"),
+        (
+            "max_item_bytes=1000000000",
+            r"items of 1000000000 bytes and pages of 500000 tags may take a worker 32536870912 bytes, "
+            r"worker_memory_bytes allows 1610612736; raise it, or lower max_item_bytes or max_html_nodes",
+        ),
+        ("max_html_nodes=600000", r"pages of 600000 tags may take a worker 1765670912 bytes"),
         ("max_item_bytes=0", r"clean\.max_item_bytes: Input should be greater than 0, got 0"),
     ],
 )
