@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 # In the order of the chain; those that work on one partition are told which.
-CORPUS_STAGES = ("crawl", "clean", "dedup", "tokenizer", "tokenize", "mix", "heldout")
-_OF_ONE_PARTITION = frozenset({"crawl", "clean", "dedup", "tokenize"})
+CORPUS_STAGES = ("crawl", "clean", "dedup", "decontaminate", "tokenizer", "tokenize", "mix", "heldout")
+_OF_ONE_PARTITION = frozenset({"crawl", "clean", "dedup", "decontaminate", "tokenize"})
 
 
 def _command(*words: str, config: str | None = None) -> tuple[str, ...]:
@@ -78,6 +78,8 @@ def stage_step(stage: str, parameters: CorpusBuildParameters, surroundings: Surr
     if stage == "clean":
         crawled = root.partition_folder("crawl", PartitionKey(parameters.source, parameters.partition))
         about["inputs"] = parameters.inputs or (crawled.url,)
+    if stage == "decontaminate":
+        about["inputs"] = parameters.evaluations
 
     def done(_receipt: Receipt | None) -> dict[str, Any] | None:
         about_all = {**about, "workers": parameters.workers, "config": parameters.config}
