@@ -15,9 +15,7 @@ __all__ = ["corpus_build", "planned_stages"]
 
 
 def planned_stages(parameters: CorpusBuildParameters) -> list[str]:
-    """The stages that the flow goes through: inputs of one's own need no crawl, and without evaluation sets there is
-    nothing to decontaminate.
-    """
+    """The stages that the flow goes through: no crawl with inputs of one's own, no decontamination without sets."""
     needless = set() if parameters.seed_urls else {"crawl"}
     if not (parameters.evaluations or load_config(DecontaminateConfig, parameters.config).evaluations):
         needless.add("decontaminate")

@@ -67,7 +67,7 @@ class CorpusBuildParameters(_Parameters):
     evaluations: tuple[_Text, ...] = Field(
         default=(),
         title="Evaluation files",
-        description="Evaluation sets whose texts are cut out of documents; empty: those that the settings name, if any.",
+        description="Evaluation sets whose texts are cut out of documents; empty: those in the settings, if any.",
         json_schema_extra={"position": 5},
     )
     runner: Literal["local", "flink", "dataflow"] = Field(
