@@ -24,7 +24,7 @@ class AppliedCuts:
     Attributes:
         ngrams: by document, the places of the n-grams that are cut out.
         dropped: documents that go as a whole.
-        rules: how to cut; None where nothing was decided.
+        rules: how to cut; None where nothing is cut.
     """
 
     ngrams: Mapping[bytes, list[tuple[int, int]]]
@@ -75,7 +75,7 @@ def read_cuts(root: CorpusRoot, key: PartitionKey) -> AppliedCuts:
         for identity, start, end in zip(*columns, strict=True):
             ngrams[identity].add((start, end))
     places = {identity: sorted(found) for identity, found in ngrams.items()}
-    return AppliedCuts(places, frozenset(dropped), CutRules.of(manifest.config) if manifest else None)
+    return AppliedCuts(places, frozenset(dropped), CutRules.of(manifest.config) if manifest and places else None)
 
 
 def cut_record(root: CorpusRoot, key: PartitionKey) -> InputRecord | None:
