@@ -29,6 +29,7 @@ from schemas.mixture import read_mixture
 from schemas.run import latest_step, require_run
 from schemas.storage import join_url, open_input
 from schemas.tasks import read_suite
+from training.evaluation.clean_items import list_digests, lists_folder
 from training.launch import launch_environment
 
 __all__ = [
@@ -147,8 +148,10 @@ def evaluate_step(parameters: EvaluateParameters) -> Step:
     config = load_config(EvaluateConfig, parameters.config)
     suite = read_suite(parameters.suite)
     files = [path for task in suite.tasks for path in (task.items, task.examples)]
+    lists = lists_folder(config, require_run(parameters.run), suite)
     mark = _mark(
         **_trained(parameters.run),
+        overlaps=list_digests(lists, suite),
         suite=_file_digests([parameters.suite, *files]),
         config=config.fingerprint_view(),
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from flows.trace.documents import document_facts, find_documents, parse_id
-from flows.trace.runs import open_run, runs_of, uses_of, windows_of_step
 from flows.trace.streams import Stream, open_shard, streams_with
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError
@@ -69,7 +67,7 @@ def trace_token(root: CorpusRoot, shard: str, position: int) -> dict[str, Any]:
         "position": position,
         "token": token,
         "place": place,
-        "document": asdict(document_facts(root, key, row["document_id"])),
+        "document": vars(document_facts(root, key, row["document_id"])),
     }
 
 
@@ -89,6 +87,8 @@ def trace_document(
         InputError: no partition holds such a document, or the id is none.
         ContractError: a table, a plan or a run's description is damaged.
     """
+    from flows.trace.runs import runs_of, uses_of
+
     document_id = parse_id(given)
     keys = list(find_documents(root, document_id, source, partition))
     if not keys:
@@ -103,9 +103,9 @@ def trace_document(
         uses = [use for one in traced if (use := uses_of(one, key, pieces)) is not None]
         found.append(
             {
-                "document": asdict(document_facts(root, key, document_id)),
-                "tokens": [asdict(piece) for piece in pieces],
-                "runs": [asdict(use) for use in uses],
+                "document": vars(document_facts(root, key, document_id)),
+                "tokens": [vars(piece) for piece in pieces],
+                "runs": [vars(use) for use in uses],
             }
         )
     return {"document_id": document_id.hex(), "found": found}
@@ -123,6 +123,8 @@ def trace_step(run: str, step: int, root: str | None = None) -> dict[str, Any]:
         InputError: there is no such run or step, or the plan is another one now.
         ContractError: a shard, an index or the plan is damaged or was written anew.
     """
+    from flows.trace.runs import open_run, windows_of_step
+
     traced = open_run(run, root)
     samples = windows_of_step(traced, step)
     tokens: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -138,7 +140,7 @@ def trace_step(run: str, step: int, root: str | None = None) -> dict[str, Any]:
         "step": step,
         "done": step <= traced.done,
         "sequence_length": traced.plan.sequence_length,
-        "samples": [asdict(one) for one in samples],
+        "samples": [vars(one) for one in samples],
         "documents": sorted(tokens.values(), key=lambda one: (-one["tokens"], one["document_id"])),
     }
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pyarrow.compute as pc
-
 from flows.trace.places import DocumentFacts
 from flows.trace.sorted_parquet import SortedParquet
 from schemas.catalog import manifest_of, manifest_table, units
@@ -104,7 +102,7 @@ def document_facts(root: CorpusRoot, key: PartitionKey, document_id: bytes) -> D
         title=row["title"],
         record=record,
         language=row["language"],
-        characters=pc.utf8_length(rows.column("text"))[0].as_py(),
+        characters=len(row["text"]),
         scores=dict(sorted(scores.items())),
         file=join_url("documents", key.source, key.partition, table.name_of(place)),
         removed_for=_plain(removed[0], _KEPT) if removed else None,

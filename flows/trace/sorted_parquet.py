@@ -6,11 +6,11 @@ decoded.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from schemas.errors import ContractError
@@ -101,10 +101,10 @@ class SortedParquet:
         place = self.group_at(value)
         found: list[pa.Table] = []
         while place is not None and self._part(place[0]).bounds(place[1])[1] >= value:
-            keys = self.read(place, [self._column]).column(self._column)
-            chosen = pc.indices_nonzero(pc.equal(keys, pa.scalar(value, keys.type)))
-            if len(chosen):
-                found.insert(0, self.read(place, columns).take(chosen))
+            keys = self.read(place, [self._column]).column(self._column).to_pylist()
+            low, high = bisect_left(keys, value), bisect_right(keys, value)
+            if low < high:
+                found.insert(0, self.read(place, columns).slice(low, high - low))
             place = self._before(place)
         return pa.concat_tables(found) if found else None
 
