@@ -1,8 +1,8 @@
 """The three traces on a corpus of a million documents, each beyond the start of the interpreter.
 
 Writes a corpus in the formats of the stages (documents, token index, shards, a mixture and the description of a run;
-digests in manifests are made up, since no trace reads them), then runs each command in a process of its own. Wall-clock
-and processor seconds are those of the command less those of `corpusmill --version` in the same run.
+digests in manifests are made up, since no trace reads them), then runs each command in a process of its own, which
+tells apart the seconds in which it loads libraries and those of the command itself.
 
     .venv/bin/python tests/benchmarks/trace_benchmark.py --documents 1000000 --out /tmp/trace-corpus
 """
@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -187,13 +185,23 @@ def write_corpus(url: str, documents: int, text: str) -> None:
     _write_run(root, shards, documents // 2)
 
 
-def _timed(words: Sequence[str]) -> tuple[float, float, str]:
-    """Wall-clock and processor seconds of a command, and its last line."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "flows.cli", *words], check=True, capture_output=True, text=True)
-    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - started
-    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, spent, done.stdout.strip().rpartition("\n")[2]
+_CHILD = """
+import json, sys, time
+begun = time.perf_counter(), time.process_time()
+import flows.cli.main, flows.trace.answers, flows.trace.runs, tokenizers
+loaded = time.perf_counter(), time.process_time()
+code = flows.cli.main.run(sys.argv[1:])
+ended = time.perf_counter(), time.process_time()
+print(json.dumps([[b - a for a, b in zip(begun, loaded)], [b - a for a, b in zip(loaded, ended)], code]))
+"""
+
+
+def _timed(words: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Wall-clock and processor seconds in a new process: of loading libraries, and of the command itself."""
+    done = subprocess.run([sys.executable, "-c", _CHILD, *words], check=True, capture_output=True, text=True)
+    libraries, command, code = json.loads(done.stdout.strip().rpartition("\n")[2])
+    assert code == 0, done.stderr
+    return libraries, command
 
 
 def _questions(root: CorpusRoot, rounds: int) -> dict[str, list[list[str]]]:
@@ -226,17 +234,15 @@ def main() -> None:
     given = parser.parse_args()
     rng = np.random.default_rng(1)
     write_corpus(given.out, given.documents, " ".join(rng.choice(_WORDS.split(), 200_000)))
-    start = [_timed(["--version"]) for _ in range(given.rounds)]
-    base = [statistics.median(one[n] for one in start) for n in (0, 1)]
-    print(f"{given.documents:,} documents in {len(_KEYS)} partitions; median of {given.rounds}, worst in brackets")
-    print(f"interpreter and command line alone: {base[0]:.2f} s wall, {base[1]:.2f} s processor")
+    print(f"{given.documents:,} documents in {len(_KEYS)} partitions; medians of {given.rounds}, worst in brackets")
     for name, questions in _questions(CorpusRoot(given.out), given.rounds).items():
         found = [_timed(["trace", name, *one, "--json"]) for one in questions]
-        wall, spent = ([one[n] - base[n] for one in found] for n in (0, 1))
-        print(
-            f"trace {name:<9} {statistics.median(wall):5.2f} s wall ({max(wall):.2f})   "
-            f"{statistics.median(spent):5.2f} s processor ({max(spent):.2f})"
-        )
+        for what, number in (("libraries", 0), ("itself", 1)):
+            wall, spent = ([one[number][kind] for one in found] for kind in (0, 1))
+            print(
+                f"trace {name:<9} {what:<9} {statistics.median(wall):6.3f} s wall ({max(wall):.3f})   "
+                f"{statistics.median(spent):6.3f} s processor ({max(spent):.3f})"
+            )
 
 
 if __name__ == "__main__":
