@@ -11,17 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.cleaning.stage import run as clean
 from pipelines.corpus_digest import corpus_digest
 from pipelines.decontamination import stage as stage_module
 from pipelines.decontamination.applied import cut_record, read_cuts
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
+from pipelines.garbage import garbage
 from pipelines.kept_documents import input_records, kept_documents
+from pipelines.takedown.take_down import Wanted, take_down
 from pipelines.tokens import tokenize_stage, tokenizer_stage
 from pipelines.tokens.encoding import TextEncoder
 from pipelines.tokens.frozen import read_tokenizer
 from schemas.catalog import manifest_of, read_table
 from schemas.clean_dirty import read_overlaps
+from schemas.configs.clean import CleanConfig
 from schemas.configs.tokenize import TokenizeConfig
 from schemas.configs.tokenizer import TokenizerConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
@@ -260,3 +264,23 @@ def test_a_damaged_list_is_named(decontamination: Any, corpus_writer: Any) -> No
     with pytest.raises(ContractError, match=r"qa.jsonl line 1 is damaged: .*; remove the folder's manifest, then run"):
         read_overlaps(folder, "qa")
     assert read_overlaps(folder, "other") is None
+
+
+def test_a_takedown_counts_anew_and_gc_leaves_everything(decontamination: Any, tmp_path: Path) -> None:
+    """Eleven documents hold an n-gram, which is common; without one of them it is not, and is cut out."""
+    file = tmp_path / "pages.jsonl"
+    pages = [{"url": f"https://site.example/{name}", "text": text} for name, text in many(0, 11).items()]
+    file.write_text("".join(json.dumps(page) + "\n" for page in pages))
+    root: CorpusRoot = decontamination.root
+    about: dict[str, Any] = {"root": root, "engine": Engine()}
+    key = PartitionKey("web", "p")
+    where: dict[str, Any] = {"source": "web", "partition": "p", "inputs": (str(file),)}
+    clean(StageRequest(config=CleanConfig(rules=()), **where, **about))
+    decontamination.run(decontamination.evaluation("qa", rows()))
+    assert {row["action"] for row in decontamination.rows(key)} == {"ignored"}
+    assert garbage(root) == []
+    take_down(root, Wanted(urls=("https://site.example/doc-3",)), Engine())
+    assert {row["action"] for row in decontamination.rows(key)} == {"cut"}
+    assert len({row["document_id"] for row in decontamination.rows(key)}) == 10
+    assert decontamination.statuses("qa")["a"] == "removed"
+    assert garbage(root) == []
