@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.trace.places import PieceFacts, RunUses, WindowFacts
 from flows.trace.streams import Stream, open_shard
-from schemas.configs.train import TrainConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError, ShardError
 from schemas.mixture import MixturePlan, SourceStream, read_mixture
@@ -23,6 +22,14 @@ __all__ = ["TracedRun", "open_run", "runs_of", "uses_of", "windows_of_step"]
 
 _METRICS = "metrics.jsonl"
 _TAIL_BYTES = 65_536  # of the log, where its last row stands
+
+
+class _Ramp(NamedTuple):
+    """Of a run's settings, those that say which samples a step takes."""
+
+    batch: int
+    ramp_start: int
+    ramp_tokens: int
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,8 @@ class TracedRun:
     @cached_property
     def schedule(self) -> BatchSchedule:
         """Which samples each step takes."""
-        names = ("batch", "ramp_start", "ramp_tokens")
-        settings = {name: self.config.settings[name] for name in names}
-        return BatchSchedule(TrainConfig(**settings), self.plan.sequence_length)
+        ramp = _Ramp(**{name: int(self.config.settings[name]) for name in _Ramp._fields})
+        return BatchSchedule(ramp, self.plan.sequence_length)
 
     @property
     def steps(self) -> int:

@@ -85,6 +85,34 @@ class SortedParquet:
         """The rows of one row group."""
         return self._part(place[0]).file.read_row_group(place[1], columns=columns)
 
+    def read_between(self, spans: Sequence[tuple[ValueT, ValueT]], columns: list[str]) -> list[pa.Table]:
+        """For each of some spans of values, the rows of the row groups from the first value's to the last one's.
+
+        A row group that several spans meet is read once, all of one file in one go: 155 of them took 0.26 processor
+        seconds one by one, most of it for setting out.
+        """
+        wanted = [(self.group_at(first), self.group_at(last)) for first, last in spans]
+        places = {place for ends in wanted for place in self._run(*ends)}
+        groups: dict[tuple[int, int], pa.Table] = {}
+        for number in sorted({number for number, _ in places}):
+            mine = sorted(group for one, group in places if one == number)
+            file, start = self._part(number).file, 0
+            rows = file.read_row_groups(mine, columns=columns)
+            for group in mine:
+                count = file.metadata.row_group(group).num_rows
+                groups[number, group] = rows.slice(start, count)
+                start += count
+        return [pa.concat_tables([groups[place] for place in self._run(*ends)]) for ends in wanted]
+
+    def _run(self, first: tuple[int, int] | None, last: tuple[int, int] | None) -> list[tuple[int, int]]:
+        """The row groups from one to another; the first of the table where nothing is as low as a span."""
+        place: tuple[int, int] | None = first or (0, 0)
+        found: list[tuple[int, int]] = []
+        while place is not None and last is not None:
+            found.append(place)
+            place = self.after(place) if place < last else None
+        return found or [(0, 0)]
+
     def after(self, place: tuple[int, int]) -> tuple[int, int] | None:
         """The row group that follows one; None after the last."""
         number, group = place

@@ -91,28 +91,16 @@ class Stream:
         return PieceFacts(self.table, row["piece"], start, row["length"], parts)
 
     def pieces_between(self, spans: Sequence[tuple[int, int]]) -> list[list[dict[str, Any]]]:
-        """For each of some spans of the stream, the pieces in it: id, piece, url, and the tokens that lie in the span.
-
-        A row group that several spans meet is read once.
-        """
-        index = self.index("start")
-        groups: dict[tuple[int, int], pa.Table] = {}
-        found: list[list[dict[str, Any]]] = []
-        for start, end in spans:
-            pieces: list[dict[str, Any]] = []
-            place = index.group_at(start)
-            while place is not None:
-                if place not in groups:
-                    groups[place] = index.read(place, _PIECE)
-                rows = groups[place]
-                starts = rows.column("start").to_numpy()
-                if starts[0] >= end:
-                    break
-                low = max(0, int(np.searchsorted(starts, start, "right")) - 1)
-                high = int(np.searchsorted(starts, end, "left"))
-                pieces += _clipped(rows.slice(low, high - low), start, end)
-                place = index.after(place) if high == len(starts) else None
-            found.append(pieces)
+        """For each of some spans of the stream, the pieces in it: id, piece, url, and the tokens in the span."""
+        if not spans:
+            return []
+        tables = self.index("start").read_between([(start, end - 1) for start, end in spans], _PIECE)
+        found = []
+        for (start, end), rows in zip(spans, tables, strict=True):
+            starts = rows.column("start").to_numpy()
+            low = max(0, int(np.searchsorted(starts, start, "right")) - 1)
+            high = int(np.searchsorted(starts, end, "left"))
+            found.append(list(_clipped(rows.slice(low, high - low), start, end)))
         return found
 
 
