@@ -148,11 +148,9 @@ def _step(
         f"step {step} of {run}, {done}: {len(found['samples'])} windows of {found['sequence_length']} tokens "
         f"of mixture {found['mixture']}, with {len(found['documents'])} documents"
     )
-    rows = [
-        [one["document_id"], f"{one['source']}/{one['partition']}", one["url"] or "-", f"{one['tokens']:,}"]
-        for one in found["documents"][:_SHOWN]
-    ]
-    print_table("", ["document", "partition", "url", "tokens"], rows)
+    for one in found["documents"][:_SHOWN]:
+        place = f"{one['source']}/{one['partition']}"
+        typer.echo(f"{one['document_id']}  {one['tokens']:>7,} tokens  {place}  {one['url'] or '-'}")
     if len(found["documents"]) > _SHOWN:
         typer.echo(f"and {len(found['documents']) - _SHOWN} more; --json names them all, by window")
 
