@@ -29,6 +29,7 @@ from schemas.mixture import read_mixture
 from schemas.run import latest_step, require_run
 from schemas.storage import join_url, open_input
 from schemas.tasks import read_suite
+from training.evaluation.clean_items import list_digests, lists_folder
 from training.launch import launch_environment
 
 __all__ = [
@@ -42,8 +43,8 @@ __all__ = [
 ]
 
 # In the order of the chain; those that work on one partition are told which.
-CORPUS_STAGES = ("crawl", "clean", "dedup", "tokenizer", "tokenize", "mix", "heldout")
-_OF_ONE_PARTITION = frozenset({"crawl", "clean", "dedup", "tokenize"})
+CORPUS_STAGES = ("crawl", "clean", "dedup", "decontaminate", "tokenizer", "tokenize", "mix", "heldout")
+_OF_ONE_PARTITION = frozenset({"crawl", "clean", "dedup", "decontaminate", "tokenize"})
 
 
 def _command(*words: str, config: str | None = None) -> tuple[str, ...]:
@@ -78,6 +79,8 @@ def stage_step(stage: str, parameters: CorpusBuildParameters, surroundings: Surr
     if stage == "clean":
         crawled = root.partition_folder("crawl", PartitionKey(parameters.source, parameters.partition))
         about["inputs"] = parameters.inputs or (crawled.url,)
+    if stage == "decontaminate":
+        about["inputs"] = parameters.evaluations
 
     def done(_receipt: Receipt | None) -> dict[str, Any] | None:
         about_all = {**about, "workers": parameters.workers, "config": parameters.config}
@@ -145,8 +148,10 @@ def evaluate_step(parameters: EvaluateParameters) -> Step:
     config = load_config(EvaluateConfig, parameters.config)
     suite = read_suite(parameters.suite)
     files = [path for task in suite.tasks for path in (task.items, task.examples)]
+    lists = lists_folder(config, require_run(parameters.run), suite)
     mark = _mark(
         **_trained(parameters.run),
+        overlaps=list_digests(lists, suite),
         suite=_file_digests([parameters.suite, *files]),
         config=config.fingerprint_view(),
     )

@@ -7,14 +7,19 @@ from prefect import flow
 from flows.chain import CORPUS_STAGES
 from flows.steps import StepResult, leave_out
 from flows.tasks import run_stage, take_digest
+from schemas.configs.base import load_config
+from schemas.configs.decontaminate import DecontaminateConfig
 from schemas.configs.flows import CorpusBuildParameters
 
 __all__ = ["corpus_build", "planned_stages"]
 
 
 def planned_stages(parameters: CorpusBuildParameters) -> list[str]:
-    """The stages that the flow goes through; inputs of one's own need no crawl."""
-    return [stage for stage in CORPUS_STAGES if parameters.seed_urls or stage != "crawl"]
+    """The stages that the flow goes through: no crawl with inputs of one's own, no decontamination without sets."""
+    needless = set() if parameters.seed_urls else {"crawl"}
+    if not (parameters.evaluations or load_config(DecontaminateConfig, parameters.config).evaluations):
+        needless.add("decontaminate")
+    return [stage for stage in CORPUS_STAGES if stage not in needless]
 
 
 @flow(name="corpus-build", flow_run_name="corpus-build {parameters.source}/{parameters.partition}")

@@ -27,6 +27,7 @@ _WORDS = ["river", "mill", "stone", "grain", "water", "wheel", "farmer", "bread"
 _STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("clean", ("rules=[]",)),
     ("dedup", ()),
+    ("decontaminate", ()),
     ("tokenizer", ("vocabulary_size=300", "sample_bytes=100000")),
     ("tokenize", ()),
 )
@@ -38,6 +39,7 @@ def _write_pages(folder: Path) -> Path:
     for number in range(40):
         words = [_WORDS[(number // 2 * 7 + place * (number // 2 + 3)) % len(_WORDS)] for place in range(80)]
         rows.append(json.dumps({"id": str(number), "text": " ".join([*words, *_WORDS[: number % 2]])}))
+    (folder / "set.jsonl").write_text(json.dumps({"text": " ".join(_WORDS)}) + "\n")
     (folder / "texts.jsonl").write_text("\n".join([*rows, "{damaged"]) + "\n")
     return folder
 
@@ -60,9 +62,11 @@ def check_jobs(settings: DataflowConfig) -> list[DataflowGraph]:
         root, inputs = str(Path(temporary) / "corpus"), [str(_write_pages(pages))]
         engine = Engine(on_pipeline=check)
         for stage, overrides in _STAGES:
-            given: dict[str, Any] = (
-                {"source": "check", "partition": "one", "inputs": inputs} if stage == "clean" else {}
-            )
+            given: dict[str, Any] = {}
+            if stage == "clean":
+                given = {"source": "check", "partition": "one", "inputs": inputs}
+            if stage == "decontaminate":
+                given = {"inputs": [f"{inputs[0]}/set.jsonl"]}
             request = build_request(stage, root, overrides=overrides, **given)
             stage_entry(stage).run(replace(request, engine=engine))
         replay(CorpusRoot(root), engine, None)

@@ -63,6 +63,12 @@ _ENTRIES = (
         module="pipelines.dedup.stage",
     ),
     StageEntry(
+        name="decontaminate",
+        summary="find texts of evaluation sets in documents, and cut them out",
+        config="schemas.configs.decontaminate:DecontaminateConfig",
+        module="pipelines.decontamination.stage",
+    ),
+    StageEntry(
         name="tokenizer",
         summary="train the byte-level BPE on a sample of kept documents",
         config="schemas.configs.tokenizer:TokenizerConfig",

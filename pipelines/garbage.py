@@ -22,7 +22,7 @@ from schemas.takedown import read_takedowns
 __all__ = ["collect", "garbage"]
 
 # Folders of units that have a name and no partition.
-_OF_NAMES = frozenset({"classifiers", "heldout", "tokenizers"})
+_OF_NAMES = frozenset({"benchmarks", "classifiers", "clean-dirty", "heldout", "ngrams", "tokenizers"})
 
 
 def _in_work_folders(root: CorpusRoot, leases: Leases) -> Iterator[str]:

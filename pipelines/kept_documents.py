@@ -1,10 +1,11 @@
-"""The documents that deduplication kept, with the split that each belongs to."""
+"""The documents that deduplication kept, without what decontamination cuts, with the split that each belongs to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pipelines.decontamination.applied import cut_record, read_cuts
 from schemas.catalog import iterate_table, manifest_of, read_table, require_manifest
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.manifest import InputRecord
@@ -31,13 +32,20 @@ def input_records(root: CorpusRoot, keys: list[PartitionKey]) -> tuple[InputReco
         decided = manifest_of(root, "duplicates", key)
         if decided is not None:
             records.append(InputRecord(name=f"duplicates/{key}", digest=decided.tables["duplicates"].digest))
+        cut = cut_record(root, key)
+        if cut is not None:
+            records.append(cut)
     return tuple(records)
 
 
 def kept_documents(
     root: CorpusRoot, key: PartitionKey, test_share: float, validation_share: float
 ) -> Iterator[KeptDocument]:
-    """The documents of one partition without those that `duplicates/` removes, one file in memory at a time."""
+    """The documents of one partition without those that `duplicates/` removes, one file in memory at a time.
+
+    A document that `contaminated/` cuts gives one for each piece that stays.
+    """
+    cuts = read_cuts(root, key)
     removed = set(read_table(root, "duplicates", key, ["removed_id"]).column("removed_id").to_pylist())
     columns = ["document_id", "content_hash", "text", "title"]
     for table in iterate_table(root, "documents", key, columns):
@@ -46,4 +54,5 @@ def kept_documents(
                 if row["document_id"] not in removed:
                     content = row["content_hash"]
                     split = split_of(content, test_share, validation_share)
-                    yield KeptDocument(split, content.hex(), row["text"], row["title"])
+                    for start, end in cuts.pieces(row["document_id"], len(row["text"])):
+                        yield KeptDocument(split, content.hex(), row["text"][start:end], row["title"])

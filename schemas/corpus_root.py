@@ -4,6 +4,7 @@
 <root>/<table>/<source>/<partition>/part-*.parquet   + manifest.json in the folder of a stage's first table
 <root>/tokens/<tokenizer>/<split>/<source>/<partition>/shard-*.arrow
 <root>/tokenizers/<name>/tokenizer.json     <root>/mixtures/<name>.json     <root>/classifiers/<name>/model.arrow
+<root>/benchmarks/<name>/   ngrams/<name>/   clean-dirty/<name>/     evaluation sets: items, what is looked for, lists
 <root>/.work/                                        temporary files of running units; `gc` removes what is left
 """
 

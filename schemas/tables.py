@@ -18,6 +18,9 @@ __all__ = [
     "DUPLICATES",
     "EDGES",
     "ID",
+    "ITEM_OVERLAPS",
+    "NGRAM_COUNTS",
+    "OVERLAPS",
     "SIGNATURES",
     "TABLES",
 ]
@@ -141,6 +144,38 @@ CONTAMINATED = pa.schema(
     ]
 )
 
+# N-grams of evaluation items in kept documents, before anything is decided about them.
+OVERLAPS = pa.schema(
+    [
+        pa.field("document_id", ID, nullable=False),
+        pa.field("characters", pa.int64(), nullable=False),  # code points of the document's text
+        pa.field("ngram", pa.string(), nullable=False),  # normal words, joined by single spaces
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+    ]
+)
+
+NGRAM_COUNTS = pa.schema(
+    [
+        pa.field("ngram", pa.string(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),  # kept documents of this partition that hold it
+    ]
+)
+
+# Evaluation items that share an n-gram with a kept document of this partition.
+ITEM_OVERLAPS = pa.schema(
+    [
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),  # that hold an n-gram of the item
+        pa.field("left", pa.int64(), nullable=False),  # of these, with one still there after the cuts
+        pa.field("document_id", ID, nullable=False),  # the first of them; where some are left, the first of those
+        pa.field("ngram", pa.string(), nullable=False),  # its first n-gram of the item
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
     "dropped": DROPPED,
@@ -149,7 +184,10 @@ TABLES: dict[str, pa.Schema] = {
     "edges": EDGES,
     "duplicates": DUPLICATES,
     "clusters": CLUSTERS,
+    "overlaps": OVERLAPS,
+    "ngram_counts": NGRAM_COUNTS,
     "contaminated": CONTAMINATED,
+    "item_overlaps": ITEM_OVERLAPS,
 }
 
 # Addresses, dates of capture (in clusters: the first and the last) and free text of errors may differ between two runs

@@ -51,7 +51,7 @@ class Exposure(_Record):
 class Redo(_Record):
     """A unit that was there and depends on what goes: it is to be done again, with the settings that it had."""
 
-    stage: Literal["dedup", "heldout", "tokenize"]
+    stage: Literal["dedup", "decontaminate", "heldout", "tokenize"]
     source: str | None
     partition: str | None
     config: dict[str, Any]

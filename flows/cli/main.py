@@ -22,6 +22,7 @@ from flows.cli import (
     maintenance,
     run_command,
     takedown_command,
+    trace_command,
     training_commands,
 )
 from flows.cli.output import complain, print_json
@@ -44,6 +45,7 @@ run_command.register(app)
 training_commands.register(app)
 maintenance.register(app)
 takedown_command.register(app)
+trace_command.register(app)
 demo_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["register", "show_units", "total_counts"]
 
 # The names are repeated here so that `--help` imports no stage; a test compares them with the registry.
-_SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix, heldout or quality."
+_SHORT = "Run one stage: crawl, clean, dedup, decontaminate, tokenizer, tokenize, mix, heldout or quality."
 _HELP = (
     f"{_SHORT}\n\n"
     "A unit of work (the stage on one partition) that is done already, with the same settings and inputs, is skipped. "
@@ -82,7 +82,8 @@ def _run(
     source: Annotated[str | None, typer.Option(help="Name of the source.")] = None,
     partition: Annotated[str | None, typer.Option(help="Name of the partition.")] = None,
     inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="clean: a file or folder to read; may be given often.")
+        list[str] | None,
+        typer.Option("--input", help="clean, decontaminate: a file or folder to read; may be given often."),
     ] = None,
     seed_urls: Annotated[
         list[str] | None, typer.Option("--seed-url", help="crawl: where to start; may be given often.")

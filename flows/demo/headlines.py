@@ -29,6 +29,13 @@ def _dedup(result: Result) -> str:
     return f"{_sum(result, 'rows', 'duplicates'):,} documents repeat others"
 
 
+def _decontaminate(result: Result) -> str:
+    cut, dropped, dirty = (
+        _sum(result, "counts", name) for name in ("cut_documents", "dropped_documents", "dirty_items")
+    )
+    return f"{cut:,} documents cut, {dropped:,} dropped; {dirty:,} evaluation items are dirty"
+
+
 def _tokenizer(result: Result) -> str:
     size = _sum(result, "counts", "vocabulary_size")
     return f"{size:,} tokens, learned from {_sum(result, 'counts', 'sample_documents'):,} documents"
@@ -85,6 +92,7 @@ _HEADLINES: dict[str, Callable[[Result], str]] = {
     "crawl": _crawl,
     "clean": _clean,
     "dedup": _dedup,
+    "decontaminate": _decontaminate,
     "tokenizer": _tokenizer,
     "tokenize": _tokenize,
     "mix": _mix,

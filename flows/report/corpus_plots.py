@@ -19,8 +19,13 @@ _WIDTH = 9.4
 _HALF = 4.6
 _BAR_INCHES = 0.3
 _GAP = 2 * "\N{NO-BREAK SPACE}"  # between a bar and its figure
-_KIND_COLORS = {"dead": SERIES[1], "dropped": ACCENT, "duplicate": SERIES[3]}
-_KIND_NAMES = {"dead": "could not be read", "dropped": "dropped by a rule", "duplicate": "duplicate"}
+_KIND_COLORS = {"dead": SERIES[1], "dropped": ACCENT, "duplicate": SERIES[3], "contaminated": SERIES[2]}
+_KIND_NAMES = {
+    "dead": "could not be read",
+    "dropped": "dropped by a rule",
+    "duplicate": "duplicate",
+    "contaminated": "contaminated",
+}
 _SIZES = ((2, 2), (3, 3), (4, 4), (5, 9), (10, 99), (100, None))
 
 

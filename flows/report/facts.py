@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from flows.receipts import Receipt
 from flows.report.costs import Costs, read_costs, read_receipts
@@ -50,6 +51,12 @@ class ReportFacts:
     def crawl(self) -> dict[str, int]:
         """Counts of all crawls together."""
         return {name: self.manifests.count("crawl", name) for name in _CRAWL_COUNTS}
+
+    @property
+    def evaluation_sets(self) -> list[dict[str, Any]]:
+        """How many items of each evaluation set are clean, removed and dirty, by set; empty before decontamination."""
+        rows = [row for unit in self.manifests.of("decontaminate-lists") for row in unit.notes["sets"]]
+        return sorted(rows, key=lambda row: str(row["task"]))
 
     @property
     def task_scores(self) -> list[Score]:

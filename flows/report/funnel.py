@@ -15,7 +15,7 @@ _LARGEST = 12
 
 @dataclass(frozen=True)
 class Step:
-    """One way in which items leave; `kind` is dead, dropped or duplicate."""
+    """One way in which items leave; `kind` is dead, dropped, duplicate or contaminated."""
 
     kind: str
     reason: str
@@ -39,7 +39,7 @@ class Funnel:
     @property
     def documents(self) -> int:
         """What is left before duplicates are removed."""
-        return self.kept + sum(step.removed for step in self.steps if step.kind == "duplicate")
+        return self.kept + sum(step.removed for step in self.steps if step.kind in ("duplicate", "contaminated"))
 
 
 def _largest_first(reasons: Mapping[str, int]) -> Iterable[tuple[str, int]]:
@@ -57,6 +57,9 @@ def read_funnel(manifests: CorpusManifests) -> Funnel | None:
     if manifests.of("dedup"):
         names = {"exact copy": "exact_removed", "near copy": "near_removed"}
         removed["duplicate"] = {name: manifests.count("dedup", count) for name, count in names.items()}
+    if manifests.of("decontaminate"):
+        names = {"text of an evaluation set": "dropped_documents"}
+        removed["contaminated"] = {name: manifests.count("decontaminate", count) for name, count in names.items()}
     items = left = manifests.count("clean", "items")
     steps = []
     for kind, reasons in removed.items():

@@ -15,6 +15,7 @@ from pipelines.engine.stage import StageRequest
 from pipelines.engine.unit import UnitOutcome
 from schemas.catalog import manifest_of, units
 from schemas.configs.base import ConfigT
+from schemas.configs.decontaminate import DecontaminateConfig
 from schemas.configs.dedup import DedupConfig
 from schemas.configs.heldout import HeldoutConfig
 from schemas.configs.tokenize import TokenizeConfig
@@ -29,7 +30,7 @@ Redos = Iterator[Redo]
 
 
 def _units_there(
-    root: CorpusRoot, stage: Literal["dedup", "tokenize"], table: str, keys: Sequence[PartitionKey]
+    root: CorpusRoot, stage: Literal["dedup", "decontaminate", "tokenize"], table: str, keys: Sequence[PartitionKey]
 ) -> Redos:
     for key in keys:
         manifest = manifest_of(root, table, key)
@@ -66,6 +67,7 @@ def redo_list(root: CorpusRoot, first: PartitionKey) -> tuple[Redo, ...]:
     tables = [token_table(tokenizer, "train") for tokenizer in tokenizer_names(root)]
     return (
         *_units_there(root, "dedup", "duplicates", keys),
+        *_units_there(root, "decontaminate", "contaminated", keys),
         *_suites_there(root, keys, order),
         *(redo for table in tables for redo in _units_there(root, "tokenize", table, keys)),
     )
@@ -82,6 +84,10 @@ def do_again(root: CorpusRoot, redo: Redo, engine: Engine) -> tuple[UnitOutcome,
         from pipelines.dedup.stage import run as dedup
 
         return dedup(_request(root, redo, DedupConfig, engine)).outcomes
+    if redo.stage == "decontaminate":
+        from pipelines.decontamination.stage import run as decontaminate
+
+        return decontaminate(_request(root, redo, DecontaminateConfig, engine)).outcomes
     if redo.stage == "heldout":
         from pipelines.heldout.stage import run as hold_out
 

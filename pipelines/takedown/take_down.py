@@ -188,7 +188,7 @@ def _with_work(root: CorpusRoot, takedowns: TakedownList, rows: Sequence[TakenRo
     first = next((key for key in units(root, "documents") if str(key) in pending), None)
     redo = [*takedowns.redo, *(redo_list(root, first) if first else ())]
     unique = {one.model_dump_json(): one for one in redo}
-    stages = ["dedup", "heldout", "tokenize"]
+    stages = ["dedup", "decontaminate", "heldout", "tokenize"]
     ordered = sorted(unique.values(), key=lambda one: stages.index(one.stage))
     return takedowns.changed(pending=tuple(sorted(pending)), redo=tuple(ordered))
 

@@ -59,15 +59,15 @@ def encode_block(encoder: TextEncoder, rows: pa.Table, test: float, validation: 
 
     Args:
         encoder: of the tokenizer.
-        rows: `INPUT_COLUMNS`, in the order of document_id.
+        rows: `INPUT_COLUMNS` and `piece`, in the order of (document_id, piece); `text` is the piece's.
         test: share of test documents.
         validation: share of validation documents.
 
     Raises:
         ContractError: the tokenizer loses text, or the rows are out of order.
     """
-    identities = rows.column("document_id").to_pylist()
-    if any(left >= right for left, right in pairwise(identities)):
+    places = zip(rows.column("document_id").to_pylist(), rows.column("piece").to_pylist(), strict=True)
+    if any(left >= right for left, right in pairwise(places)):
         raise ContractError("documents are not in the order of their ids, each once; run clean again")
     encoded = encoder.encode(rows.column("text").to_pylist())
     _check_some(encoder, rows, encoded)
@@ -76,7 +76,7 @@ def encode_block(encoder: TextEncoder, rows: pa.Table, test: float, validation: 
         {
             "length": pa.array([len(ids) + 1 for ids in encoded], pa.uint64()),
             "document_id": rows.column("document_id"),
-            "piece": pa.array(np.zeros(rows.num_rows, dtype=np.int32)),
+            "piece": rows.column("piece"),
             "characters": pc.utf8_length(rows.column("text")).cast(pa.int64()),
             "utf8_bytes": pc.binary_length(rows.column("text")).cast(pa.int64()),
             **{name: rows.column(name) for name in _RECORD_COLUMNS},

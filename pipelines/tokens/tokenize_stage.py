@@ -1,8 +1,8 @@
 """The stage `tokenize`: kept documents as token shards, by split.
 
 Writes `<root>/tokens/<tokenizer>/<split>/<source>/<partition>/`: shards of one stream, and `index.parquet` with a row
-a document in stream order. The unit's manifest lies in the folder of the train split. What a partition gives depends
-on its own documents, its own duplicates and the tokenizer, nothing else.
+a piece of a document in stream order. The unit's manifest lies in the folder of the train split. What a partition gives
+depends on its own documents, its own duplicates and contaminated rows, and the tokenizer, nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipelines.engine.staging import StagedTable
 from pipelines.engine.unit import Unit, UnitOutput, run_unit
 from pipelines.kept_documents import input_records
 from pipelines.tokens.frozen import TOKENIZERS, FrozenTokenizer, read_tokenizer
-from schemas.catalog import require_manifest
+from schemas.catalog import manifest_of, require_manifest
 from schemas.configs.tokenize import TokenizeConfig
 from schemas.errors import ConfigError
 from schemas.manifest import InputRecord
@@ -32,13 +32,15 @@ __all__ = ["STAGE_VERSION", "pending", "run"]
 STAGE_VERSION = 1
 
 
-def _count(staged: StagedTable) -> tuple[int, int, int]:
-    """Documents, tokens and UTF-8 bytes of a split, from the index as it was written."""
+def _count(staged: StagedTable) -> tuple[int, int, int, int]:
+    """Documents, tokens, UTF-8 bytes and pieces of a split, from the index as it was written."""
     if not any(file.name == INDEX_NAME for file in staged.files):
-        return 0, 0, 0
+        return 0, 0, 0, 0
     with staged.folder.open_read(INDEX_NAME) as stream:
-        index = pq.read_table(stream, columns=["length", "utf8_bytes"])
-    return index.num_rows, pc.sum(index.column("length")).as_py(), pc.sum(index.column("utf8_bytes")).as_py()
+        index = pq.read_table(stream, columns=["length", "utf8_bytes", "piece"])
+    documents = pc.sum(pc.equal(index.column("piece"), 0)).as_py()
+    tokens, utf8_bytes = (pc.sum(index.column(name)).as_py() for name in ("length", "utf8_bytes"))
+    return documents, tokens, utf8_bytes, index.num_rows
 
 
 def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, unit: Unit, folder: Folder) -> UnitOutput:
@@ -57,11 +59,13 @@ def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, uni
 
     by_split = {split: token_table(tokenizer.name, split) for split in SPLITS}
     tables = staged_tables(folder, by_split.values())
-    counts: dict[str, int] = {"removed_duplicates": documents.rows}
+    decided = manifest_of(request.root, "contaminated", unit.key)
+    dropped = decided.counts["dropped_documents"] if decided else 0
+    counts: dict[str, int] = {"removed_duplicates": documents.rows - dropped, "removed_contaminated": dropped}
     for split, table in by_split.items():
         numbers = _count(tables[table])
         counts["removed_duplicates"] -= numbers[0]
-        for name, number in zip(("documents", "tokens", "utf8_bytes"), numbers, strict=True):
+        for name, number in zip(("documents", "tokens", "utf8_bytes", "pieces"), numbers, strict=True):
             counts[f"{name}_{split}"] = number
     return UnitOutput(tables=tables, counts=counts)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.typehints import with_output_types
 
+from pipelines.decontamination.applied import AppliedCuts, read_cuts
 from pipelines.engine.staging import StagedFile
 from pipelines.engine.write_parts import write_receipt
 from pipelines.tokens.encoded import INPUT_COLUMNS, EncodedBlock, encode_block, spill_block
@@ -62,15 +63,17 @@ class _WriteTask(NamedTuple):
 
 
 class _Read(beam.DoFn):
-    """Part of the documents in, its kept rows out, a row group at a time."""
+    """Part of the documents in, the pieces of its kept rows out, a row group at a time."""
 
     def __init__(self, job: TokenizeJob) -> None:
         self._job = job
         self._removed: frozenset[bytes] = frozenset()
+        self._cuts = AppliedCuts({}, frozenset(), None)
 
     def setup(self) -> None:
         duplicates = read_table(self._job.root, "duplicates", self._job.key, ["removed_id"])
         self._removed = frozenset(duplicates.column("removed_id").to_pylist())
+        self._cuts = read_cuts(self._job.root, self._job.key)
 
     def process(self, element: tuple[int, str]) -> Iterator[_Block]:
         part, name = element
@@ -79,7 +82,7 @@ class _Read(beam.DoFn):
             batches = pq.ParquetFile(stream).iter_batches(batch_size=_BLOCK_ROWS, columns=INPUT_COLUMNS)
             for block, batch in enumerate(batches):
                 kept = [one not in self._removed for one in batch.column("document_id").to_pylist()]
-                rows = pa.Table.from_batches([batch]).filter(pa.array(kept, pa.bool_()))
+                rows = self._cuts.applied(pa.Table.from_batches([batch]).filter(pa.array(kept, pa.bool_())))
                 if rows.num_rows:
                     yield _Block(part, block, rows)
 

@@ -15,7 +15,7 @@ class EvaluateConfig(StageConfig):
     """What is scored and how much of it."""
 
     stage: ClassVar[str] = "evaluate"
-    operational: ClassVar[frozenset[str]] = frozenset(["batch"])
+    operational: ClassVar[frozenset[str]] = frozenset(["batch", "overlaps"])
 
     step: int | None = Field(default=None, ge=0, title="Step", description="Checkpoint to score; empty: the newest.")
     limit: int | None = Field(
@@ -35,6 +35,12 @@ class EvaluateConfig(StageConfig):
     )
     bigram: bool = Field(
         default=True, title="Bigram", description="Compare perplexity with an add-one bigram model of the shards."
+    )
+    overlaps: str | None = Field(
+        default=None,
+        title="Clean and dirty items",
+        description="Folder of the lists that decontamination wrote; empty: those of the run's corpus under the "
+        "suite's name, where there are any.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, title="Seed", description="Of the draws of few-shot examples.")
     batch: int = Field(

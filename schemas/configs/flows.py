@@ -64,6 +64,12 @@ class CorpusBuildParameters(_Parameters):
         description="Files and folders to read; or give seed URLs.",
         json_schema_extra={"position": 4},
     )
+    evaluations: tuple[_Text, ...] = Field(
+        default=(),
+        title="Evaluation files",
+        description="Evaluation sets whose texts are cut out of documents; empty: those in the settings, if any.",
+        json_schema_extra={"position": 5},
+    )
     runner: Literal["local", "flink", "dataflow"] = Field(
         default="local",
         title="Runner",

@@ -24,6 +24,7 @@ from schemas.corpus_root import CorpusRoot
 STAGES: dict[str, tuple[str, ...]] = {
     "clean": ("rules=[]",),
     "dedup": (),
+    "decontaminate": ("ngram=8",),
     "tokenizer": ("vocabulary_size=300", "sample_bytes=100000"),
     "tokenize": (),
 }
@@ -72,17 +73,19 @@ def test_the_chain_gives_the_same_rows_behind_dataflows_interface(
 ) -> None:
     monkeypatch.setenv("CORPUSMILL_DATAFLOW", str(emulator.toml(tmp_path)))
     digests = set()
+    evaluation = tmp_path / "set.jsonl"
+    evaluation.write_text(json.dumps({"text": json.loads(inputs.read_text().splitlines()[20])["text"]}) + "\n")
     for runner in ("local", "dataflow"):
         root = str(tmp_path / runner)
         for stage, settings in STAGES.items():
             given: dict[str, Any] = {"source": "s", "partition": "p", "inputs": [str(inputs)]}
-            given = given if stage == "clean" else {}
+            given = given if stage == "clean" else {"inputs": [str(evaluation)]} if stage == "decontaminate" else {}
             request = build_request(stage, root, runner=runner, workers=1, overrides=settings, **given)
             stage_entry(stage).run(request)
         digests.add(corpus_digest(CorpusRoot(root)).total)
     assert len(digests) == 1
     names = [job.name.rpartition("-")[0] for job in emulator.jobs.values()]
-    jobs = ["clean", "dedup-signatures", "dedup-edges", "tokenize"]
+    jobs = ["clean", "dedup-signatures", "dedup-edges", "decontaminate-overlaps", "tokenize"]
     assert names == [f"corpusmill-{job}" for job in jobs]
     request = next(iter(emulator.jobs.values())).request
     (pool,) = request["environment"]["workerPools"]
@@ -149,5 +152,6 @@ def test_every_job_of_the_chain_can_be_given_to_dataflow() -> None:
     code, out, err = call([*words, *(word for pair in given.items() for word in ("--set", "=".join(pair)))])
     assert code == 0, err
     jobs = {job["job"]: job for job in json.loads(out)["jobs"]}
-    assert set(jobs) == {f"corpusmill-{n}" for n in ("clean", "dedup-signatures", "dedup-edges", "tokenize", "replay")}
+    names = ("clean", "dedup-signatures", "dedup-edges", "decontaminate-overlaps", "tokenize", "replay")
+    assert set(jobs) == {f"corpusmill-{name}" for name in names}
     assert "Candidates/Group" in " ".join(jobs["corpusmill-dedup-edges"]["shuffles"])

@@ -16,6 +16,7 @@ from flows.chain import (
     report_step,
     stage_step,
 )
+from flows.corpus_build import planned_stages
 from flows.receipts import Receipt, write_receipt
 from flows.registry import STAGES
 from schemas.configs.flows import (
@@ -57,7 +58,18 @@ def test_stages_of_a_partition_are_told_which(corpus_root: CorpusRoot):
     clean = words(stage_step("clean", parameters))
     assert clean == f"flows.cli run clean {one} --input {root}/crawl/web/2026/07 {rest}"
     assert words(stage_step("dedup", parameters)) == f"flows.cli run dedup {one} {rest}"
+    sets = build(corpus_root, workers=2, config="c.toml", evaluations=("a.jsonl", "sets"))
+    decontaminate = words(stage_step("decontaminate", sets))
+    assert decontaminate == f"flows.cli run decontaminate {one} --input a.jsonl --input sets {rest}"
     assert words(stage_step("mix", parameters)) == f"flows.cli run mix --root {root} {rest}"
+
+
+def test_stages_without_anything_to_do_are_not_planned(corpus_root: CorpusRoot, tmp_path: Path):
+    assert set(CORPUS_STAGES) - set(planned_stages(build(corpus_root))) == {"decontaminate"}
+    own = build(corpus_root, seed_urls=(), inputs=("a.warc",), evaluations=("set.jsonl",))
+    assert set(CORPUS_STAGES) - set(planned_stages(own)) == {"crawl"}
+    (tmp_path / "c.toml").write_text('[decontaminate]\nevaluations = ["set.jsonl"]\n')
+    assert planned_stages(build(corpus_root, config=str(tmp_path / "c.toml"))) == list(CORPUS_STAGES)
 
 
 def test_inputs_of_the_users_own_are_read_as_they_are(corpus_root: CorpusRoot):

@@ -72,6 +72,9 @@ def test_what_nothing_refers_to_goes(corpus: Any) -> None:
         put(corpus, "tokens/other/train/web/p/1/shard-00000.arrow"),
         put(corpus, "tokenizers/bpe/tokenizer.json.00ff.tmp"),
         put(corpus, "tokenizers/half/tokenizer.json"),
+        put(corpus, "benchmarks/half/items.parquet"),
+        put(corpus, "ngrams/half/postings.arrow"),
+        put(corpus, "clean-dirty/half/qa.jsonl"),
         put(corpus, "mixtures/mix.json.00ff.tmp"),
     ]
     assert collect(corpus.root, dry_run=True) == garbage(corpus.root) == sorted(left)

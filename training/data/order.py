@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from schemas.errors import ManifestError
 from schemas.identity import length_prefixed, stable_fraction
 from schemas.mixture import MixturePlan, Phase
-from training.data.permutation import permute
+from training.data.permutation import permute, unpermute
 
-__all__ = ["SampleOrder", "Samples", "interleave", "rows_of_rank"]
+__all__ = ["SampleOrder", "Samples", "interleave", "places_of", "rows_of_rank"]
 
 Integers = NDArray[np.int64]
 
@@ -70,6 +70,34 @@ def interleave(counts: Integers, offsets: NDArray[np.float64], start: int, stop:
     return sources[chosen], entries[chosen]
 
 
+def places_of(counts: Integers, offsets: NDArray[np.float64], source: int, entries: Integers) -> Integers:
+    """Where entries of one source stand in the sequence of `interleave`: its inverse.
+
+    An entry's place is how many entries of all sources come before it. For each source that number follows from the
+    entry's time to within two, and is then found by comparing times as `interleave` does.
+
+    Args:
+        counts: as given to `interleave`.
+        offsets: as given to `interleave`.
+        source: of the entries.
+        entries: k of each.
+    """
+    times = (entries + offsets[source]) / counts[source]
+    places = np.zeros(len(entries), dtype=np.int64)
+    for other, count in enumerate(counts.tolist()):
+        low = np.clip(np.floor(times * count - offsets[other]).astype(np.int64) - 2, 0, count)
+        before = low.copy()
+        for step in range(6):
+            nth = low + step
+            nth_times = (nth + offsets[other]) / count
+            earlier = (nth_times < times) | ((nth_times == times) & (other < source))
+            if other == source:
+                earlier = nth < entries
+            before += earlier & (nth < count)
+        places += before
+    return places
+
+
 class SampleOrder:
     """The samples of a plan under one seed."""
 
@@ -112,9 +140,28 @@ class SampleOrder:
         epochs, offsets = np.divmod(positions, self._sizes[sources])
         for source, epoch in {(int(s), int(e)) for s, e in zip(sources, epochs, strict=True)}:
             here = (sources == source) & (epochs == epoch)
-            key = length_prefixed(self._seeds, self._names[source].encode("utf-8"), struct.pack(">q", epoch))
-            windows[here] = permute(offsets[here], int(self._sizes[source]), key)
+            windows[here] = permute(offsets[here], int(self._sizes[source]), self._key(source, epoch))
         return Samples(sources, windows)
+
+    def _key(self, source: int, epoch: int) -> bytes:
+        return length_prefixed(self._seeds, self._names[source].encode("utf-8"), struct.pack(">q", epoch))
+
+    def find(self, source: int, window: int) -> list[int]:
+        """The samples that are a window of a source, ascending: the inverse of `locate`, in O(epochs × sources)."""
+        size, found = int(self._sizes[source]), []
+        begin = cursor = 0
+        for counts in self._counts:
+            count, end = int(counts[source]), cursor + int(counts[source])
+            epochs = range(cursor // size, -(-end // size)) if count else range(0)
+            image = np.array([window], dtype=np.int64)
+            positions = [epoch * size + int(unpermute(image, size, self._key(source, epoch))[0]) for epoch in epochs]
+            entries = np.array([one - cursor for one in positions if cursor <= one < end], dtype=np.int64)
+            taken = np.flatnonzero(counts)
+            if len(entries):
+                own = int(np.searchsorted(taken, source))
+                found += (begin + places_of(counts[taken], self._offsets[taken], own, entries)).tolist()
+            begin, cursor = begin + int(counts.sum()), end
+        return sorted(found)
 
     def _positions(self, start: int, stop: int) -> tuple[Integers, Integers]:
         """Source of each sample, and its position among all samples of that source since the run's beginning."""

@@ -13,7 +13,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["permute"]
+__all__ = ["permute", "unpermute"]
 
 # Three rounds are enough for a large domain (Luby and Rackoff); for domains of a few bits more rounds mix better.
 _ROUNDS = 8
@@ -34,6 +34,23 @@ def _feistel(values: NDArray[np.uint64], keys: NDArray[np.uint64], half_bits: in
     return (left << shift) | right
 
 
+def _inverse_feistel(values: NDArray[np.uint64], keys: NDArray[np.uint64], half_bits: int) -> NDArray[np.uint64]:
+    shift, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
+    left, right = values >> shift, values & mask
+    for key in keys[::-1]:
+        left, right = right ^ (_mix(left + key) & mask), left
+    return (left << shift) | right
+
+
+def _round_keys(key: bytes) -> NDArray[np.uint64]:
+    digest = hashlib.blake2b(key, digest_size=8 * _ROUNDS).digest()
+    return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
+
+
+def _half_bits(size: int) -> int:
+    return max(1, ((size - 1).bit_length() + 1) // 2)
+
+
 def permute(indices: NDArray[np.int64], size: int, key: bytes) -> NDArray[np.int64]:
     """Images of `indices` under the permutation of 0 … size-1 that `key` names.
 
@@ -45,12 +62,27 @@ def permute(indices: NDArray[np.int64], size: int, key: bytes) -> NDArray[np.int
     Returns:
         int64, of the shape of `indices`.
     """
-    digest = hashlib.blake2b(key, digest_size=8 * _ROUNDS).digest()
-    keys = np.frombuffer(digest, dtype="<u8").astype(np.uint64)
-    half_bits = max(1, ((size - 1).bit_length() + 1) // 2)
+    keys, half_bits = _round_keys(key), _half_bits(size)
     values = _feistel(indices.astype(np.uint64), keys, half_bits)
     outside = values >= size
     while outside.any():
         values[outside] = _feistel(values[outside], keys, half_bits)
+        outside = values >= size
+    return values.astype(np.int64)
+
+
+def unpermute(images: NDArray[np.int64], size: int, key: bytes) -> NDArray[np.int64]:
+    """What `permute` gives these images for: its inverse, by the rounds in reverse order.
+
+    Args:
+        images: each in 0 … size-1.
+        size: as given to `permute`.
+        key: as given to `permute`.
+    """
+    keys, half_bits = _round_keys(key), _half_bits(size)
+    values = _inverse_feistel(images.astype(np.uint64), keys, half_bits)
+    outside = values >= size
+    while outside.any():
+        values[outside] = _inverse_feistel(values[outside], keys, half_bits)
         outside = values >= size
     return values.astype(np.int64)

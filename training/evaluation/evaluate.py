@@ -18,6 +18,7 @@ from schemas.run import RunConfig, latest_step, require_run
 from schemas.storage import Folder, open_input
 from schemas.tasks import GenerationItem, MultipleChoiceItem, Suite, TaskSpec, read_rows, read_suite
 from training.checkpoints import LoadedModel, load_model, untrained_model
+from training.evaluation.clean_items import list_digests, lists_folder, split_by_overlap
 from training.evaluation.results import EvaluationResult, ItemRecord, Score, read_result, result_name, write_result
 from training.evaluation.scoring import TaskRows, chance, score_choices, score_generation
 from training.evaluation.split_scores import score_split
@@ -37,7 +38,7 @@ def _content_digest(url: str) -> str:
         return hashlib.blake2b(stream.read(), digest_size=32).hexdigest()
 
 
-def _fingerprint(run: RunConfig, step: int, suite: Suite, config: EvaluateConfig) -> str:
+def _fingerprint(run: RunConfig, step: int, suite: Suite, config: EvaluateConfig, overlaps: dict[str, str]) -> str:
     files = sorted({path for task in suite.tasks for path in (task.items, task.examples) if path is not None})
     names = {path: _content_digest(path) for path in files}
     tasks = [
@@ -51,6 +52,7 @@ def _fingerprint(run: RunConfig, step: int, suite: Suite, config: EvaluateConfig
             "step": step,
             "suite": [task.model_dump(mode="json") for task in tasks],
             "config": config.fingerprint_view(),
+            **({"overlaps": overlaps} if overlaps else {}),
         }
     )
 
@@ -73,7 +75,12 @@ def _estimate(records: Sequence[ItemRecord], metric: str) -> Estimate:
 
 
 def _score_items(
-    loaded: LoadedModel, untrained: LoadedModel | None, rows: TaskRows, shots: int, config: EvaluateConfig
+    loaded: LoadedModel,
+    untrained: LoadedModel | None,
+    rows: TaskRows,
+    shots: int,
+    config: EvaluateConfig,
+    lists: Folder | None,
 ) -> tuple[Score, list[ItemRecord]]:
     score = score_choices if rows.spec.kind == "multiple_choice" else score_generation
     records = score(loaded, rows, shots, config.batch)
@@ -84,6 +91,7 @@ def _score_items(
         before = _estimate(score(untrained, fewer, shots, config.batch), main)
     metrics = [name for name in records[0].metrics if name != main]
     enough = len(rows.examples) >= shots
+    split = split_by_overlap(records, main, lists, rows.spec.name)
     result = Score(
         task=rows.spec.name,
         kind=rows.spec.kind,
@@ -99,6 +107,12 @@ def _score_items(
         untrained_n=0 if before is None else before.n,
         truncated=sum(record.truncated for record in records),
         others={name: value for name in metrics if (value := _estimate(records, name).value) is not None},
+        clean=split and split.clean.value,
+        clean_standard_error=split and split.clean.standard_error,
+        clean_n=split.clean.n if split else 0,
+        dirty=split and split.dirty.value,
+        dirty_standard_error=split and split.dirty.standard_error,
+        dirty_n=split.dirty.n if split else 0,
         note="" if enough else f"only {len(rows.examples)} examples for {shots} shots",
     )
     return result, records
@@ -110,6 +124,7 @@ def _scores(
     tasks: Sequence[TaskSpec | TaskRows],
     config: EvaluateConfig,
     say: Callable[[str], None],
+    lists: Folder | None,
 ) -> tuple[list[Score], list[ItemRecord]]:
     scores: list[Score] = []
     records: list[ItemRecord] = []
@@ -119,7 +134,7 @@ def _scores(
             say(_line(scores[-1]))
             continue
         for shots in task.spec.shots:
-            score, own = _score_items(loaded, untrained, task, shots, config)
+            score, own = _score_items(loaded, untrained, task, shots, config, lists)
             scores.append(score)
             records += own
             say(_line(score))
@@ -130,9 +145,10 @@ def _line(score: Score) -> str:
     def number(value: float | None) -> str:
         return "-" if value is None else f"{value:.3f}"
 
+    split = f", clean {number(score.clean)} of {score.clean_n}" if score.clean_n or score.dirty_n else ""
     return (
         f"{score.task} {score.shots}-shot: {score.metric} {number(score.value)} ± {number(score.standard_error)} "
-        f"(untrained {number(score.untrained)}, chance {number(score.chance)}, n {score.n})"
+        f"(untrained {number(score.untrained)}, chance {number(score.chance)}, n {score.n}{split})"
     )
 
 
@@ -148,7 +164,8 @@ def evaluate(
         say: is told each score as it is known.
 
     Raises:
-        InputError: run, checkpoint, suite, items or examples are missing, or a row is wrong (file and line are named).
+        InputError: run, checkpoint, suite, items, examples or lists are missing, or a row is wrong (file and line are
+            named).
         ConfigError: the suite is malformed.
         ShardError: the shards of the split are not those that the run's mixture pins.
     """
@@ -158,7 +175,8 @@ def evaluate(
     step = latest_step(run) if config.step is None else config.step
     if step is None:
         raise InputError(f"{run} has no checkpoint yet; let `corpusmill train --run {run}` reach its first one")
-    mark = _fingerprint(description, step, suite, config)
+    lists = lists_folder(config, description, suite)
+    mark = _fingerprint(description, step, suite, config, list_digests(lists, suite))
     folder, name = Folder(run).child("scores"), result_name(suite.name, step)
     stored = read_result(folder, name)
     if stored is not None and stored.fingerprint == mark:
@@ -166,7 +184,7 @@ def evaluate(
     tasks = [spec if spec.kind == "perplexity" else _read_task(spec, config) for spec in suite.tasks]
     loaded = load_model(run, step)
     untrained = untrained_model(run) if config.untrained else None
-    scores, records = _scores(loaded, untrained, tasks, config, say)
+    scores, records = _scores(loaded, untrained, tasks, config, say, lists)
     result = EvaluationResult(
         fingerprint=mark,
         suite=suite.name,

@@ -48,6 +48,12 @@ class Score(_Record):
     untrained_n: int = Field(default=0, description="items, or tokens, that the untrained model was scored on")
     truncated: int = Field(default=0, description="items whose prompt was cut from the left")
     others: dict[str, float] = Field(default_factory=dict, description="further metrics of the same items")
+    clean: float | None = Field(default=None, description="the same score of items that no training text has words of")
+    clean_standard_error: float | None = None
+    clean_n: int = 0
+    dirty: float | None = Field(default=None, description="of the items that training text has words of")
+    dirty_standard_error: float | None = None
+    dirty_n: int = 0
     note: str = ""
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from typing import TYPE_CHECKING, Protocol
 
-from schemas.configs.train import TrainConfig
+if TYPE_CHECKING:
+    from schemas.configs.train import TrainConfig
 
-__all__ = ["BatchSchedule", "learning_rate"]
+__all__ = ["BatchRamp", "BatchSchedule", "learning_rate"]
 
 
 def learning_rate(config: TrainConfig, tokens: int, total_tokens: int) -> float:
@@ -27,6 +29,22 @@ def learning_rate(config: TrainConfig, tokens: int, total_tokens: int) -> float:
     return config.learning_rate * (config.final_share + (1.0 - config.final_share) * above)
 
 
+class BatchRamp(Protocol):
+    """The settings that decide which samples a step takes; `TrainConfig` has them."""
+
+    @property
+    def batch(self) -> int:
+        """Sequences of a step."""
+
+    @property
+    def ramp_start(self) -> int:
+        """Sequences of the first steps of a ramp."""
+
+    @property
+    def ramp_tokens(self) -> int:
+        """Tokens over which the batch grows; 0 where it does not."""
+
+
 class BatchSchedule:
     """Which samples each step trains on.
 
@@ -34,7 +52,7 @@ class BatchSchedule:
     `ramp_start`, so that it splits over ranks as the first batch does.
     """
 
-    def __init__(self, config: TrainConfig, sequence_length: int) -> None:
+    def __init__(self, config: BatchRamp, sequence_length: int) -> None:
         self.batch = config.batch
         self._starts = [0]
         ramp_samples = config.ramp_tokens / sequence_length

@@ -55,7 +55,7 @@ def test_version(capsys: pytest.CaptureFixture[str]):
         (["run", "clean", "--rot", "x"], r"No such option.*--rot"),
         (
             ["run", "polish", "--root", "x"],
-            "no stage 'polish'; stages are crawl, clean, dedup, tokenizer",
+            "no stage 'polish'; stages are crawl, clean, dedup, decontaminate, tokenizer",
         ),
         (
             ["run", "mix", "--root", "x", "--runner", "cloud"],

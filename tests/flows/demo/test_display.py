@@ -30,6 +30,10 @@ RESULTS = {
         "kept 241 of 300 (50 dropped by rule, 9 unreadable)",
     ),
     "dedup": (units(rows={"duplicates": 12}), "12 documents repeat others"),
+    "decontaminate": (
+        units(counts={"cut_documents": 1200, "dropped_documents": 3, "dirty_items": 7}),
+        "1,200 documents cut, 3 dropped; 7 evaluation items are dirty",
+    ),
     "tokenizer": (
         units(counts={"vocabulary_size": 4096, "sample_documents": 200}),
         "4,096 tokens, learned from 200 documents",

@@ -66,7 +66,8 @@ def rows_of(texts: list[str], identities: list[int]) -> pa.Table:
         }
         for n, text in zip(identities, texts, strict=True)
     ]
-    return pa.Table.from_pylist(rows, schema=DOCUMENTS).select(INPUT_COLUMNS)
+    table = pa.Table.from_pylist(rows, schema=DOCUMENTS).select(INPUT_COLUMNS)
+    return table.append_column("piece", pa.array([0] * len(rows), pa.int32()))
 
 
 def test_rows_out_of_order_are_refused() -> None:

@@ -159,3 +159,27 @@ def test_a_phase_whose_shares_do_not_add_up_is_refused() -> None:
     phase = plan.phases[0].model_copy(update={"samples": 4})
     with pytest.raises(ManifestError, match="a phase of 4 samples has shares of 3 together"):
         SampleOrder(plan.model_copy(update={"phases": (phase,)}), 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sources=plans, phases=st.integers(1, 3), seed=st.integers(0, 2**31))
+def test_finding_a_window_is_the_inverse_of_locating_a_sample(
+    sources: list[tuple[int, int]], phases: int, seed: int
+) -> None:
+    windows = {f"s{n}": size for n, (size, _) in enumerate(sources)}
+    shares = {f"s{n}": samples for n, (_, samples) in enumerate(sources)}
+    order = SampleOrder(a_plan(windows, [shares] * phases), seed)
+    at: dict[tuple[int, int], list[int]] = {}
+    for sample, place in enumerate(pairs(order, 0, len(order))):
+        at.setdefault(place, []).append(sample)
+    for number, (size, _) in enumerate(sources):
+        for window in range(size):
+            assert order.find(number, window) == at.get((number, window), [])
+
+
+def test_a_far_window_of_a_huge_plan_is_found_at_once() -> None:
+    order = SampleOrder(a_plan({"a": 10**9, "b": 10**8}, [{"a": 3 * 10**9, "b": 10**9}]), 0)
+    for sample in (0, 10**9 + 7, 4 * 10**9 - 1):
+        ((source, window),) = pairs(order, sample, sample + 1)
+        assert sample in order.find(source, window)
+        assert len(order.find(source, window)) == (3 if source == 0 else 10)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.permutation import permute
+from training.data.permutation import permute, unpermute
 
 
 @settings(max_examples=200, deadline=None)
@@ -23,6 +23,13 @@ def test_single_elements_of_any_size_are_computed_alone(size: int, index: int, k
     image = permute(one, size, key)
     assert 0 <= image[0] < size
     assert image[0] == permute(np.array([0, index % size]), size, key)[1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(size=st.integers(1, 2**62), index=st.integers(0, 2**62 - 1), key=st.binary(max_size=8))
+def test_the_inverse_gives_back_what_went_in(size: int, index: int, key: bytes) -> None:
+    some = np.array([index % size, 0, size - 1])
+    assert unpermute(permute(some, size, key), size, key).tolist() == some.tolist()
 
 
 def test_it_looks_random() -> None:

@@ -211,3 +211,38 @@ def test_mistakes_are_one_line_and_exit_code_2(
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_clean_items_are_scored_beside_all(trained_run: str, suite: str, tmp_path: Path) -> None:
+    config = EvaluateConfig(untrained=False, bigram=False)
+    plain = by_task(evaluate(trained_run, suite, config))["words", 0]
+    assert (plain.clean, plain.clean_n, plain.dirty, plain.dirty_n) == (None, 0, None, 0)
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    statuses = ["dirty", "removed", "clean"]
+    rows = [{"id": f"w{n}", "status": statuses[n % 3], "documents": 0, "left": 0} for n in range(12)]
+    (lists / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said: list[str] = []
+    config = config.model_copy(update={"overlaps": str(lists)})
+    score = by_task(evaluate(trained_run, suite, config, said.append))["words", 0]
+    right = {
+        one.id: one.metrics["exact_match"] for one in records(trained_run) if (one.task, one.shots) == ("words", 0)
+    }
+    dirty, clean = ([right[f"w{n}"] for n in range(12) if (n % 3 == 0) == is_dirty] for is_dirty in (True, False))
+    assert (score.clean_n, score.dirty_n) == (8, 4)  # three items are on no list
+    assert score.clean == pytest.approx(sum(clean) / 8)
+    assert score.dirty == pytest.approx(sum(dirty) / 4)
+    assert score.value == plain.value
+    assert any("clean" in line and "of 8" in line for line in said)
+    # Lists in the corpus under the suite's name need not be given.
+    config_of_run = read_run(trained_run)
+    assert config_of_run is not None
+    own = Path(config_of_run.root) / "clean-dirty" / "mine"
+    shutil.copytree(lists, own)
+    try:
+        found = evaluate(trained_run, suite, config.model_copy(update={"overlaps": None}))
+        assert by_task(found)["words", 0] == score
+    finally:
+        shutil.rmtree(own.parent)
+    with pytest.raises(InputError, match=r"no folder .*gone; give overlaps a folder below clean-dirty/ of a corpus"):
+        evaluate(trained_run, suite, config.model_copy(update={"overlaps": str(tmp_path / "gone")}))

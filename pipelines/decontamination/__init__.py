@@ -1,0 +1,1 @@
+"""Decontamination: texts of evaluation sets found in kept documents, and cut out."""
