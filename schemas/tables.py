@@ -84,7 +84,8 @@ SIGNATURES = pa.schema(
     [
         pa.field("document_id", ID, nullable=False),
         pa.field("content_hash", ID, nullable=False),
-        pa.field("shingles", pa.int32(), nullable=False),  # distinct word n-grams; 0 meets the exact level only
+        pa.field("shingles", pa.int32(), nullable=False),  # distinct n-grams; 0 meets the exact level only
+        pa.field("set_hash", pa.uint64(), nullable=False),  # of the set of n-grams: equal for equal sets
         pa.field("signature", pa.list_(pa.uint64()), nullable=False),  # empty where shingles = 0
     ]
 )
