@@ -52,6 +52,7 @@ class ShingleSets(NamedTuple):
         ordered = self.hashes.copy()
         for start, end in zip(self.ends[:-1].tolist(), self.ends[1:].tolist(), strict=True):
             ordered[start:end].sort()
+        ordered.setflags(write=False)  # as arrays that Arrow gives, so that one compiled function takes both
         return ShingleSets(ordered, self.ends)
 
 

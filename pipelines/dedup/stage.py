@@ -22,7 +22,7 @@ from schemas.storage import Folder
 
 __all__ = ["STAGE_VERSION", "pending", "run"]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 # Stored bytes for each further worker process: two workers start in 3 s, in which one core compares the 25 MB of text
 # that 8 MiB of Parquet hold.
