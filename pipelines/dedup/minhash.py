@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.dedup.shingles import ShingleSets
 
-__all__ = ["EMPTY_VALUE", "Permutations", "Signatures", "minhash"]
+__all__ = ["EMPTY_VALUE", "Permutations", "Signatures", "minhash", "packed", "unpacked"]
 
 U64 = NDArray[np.uint64]
 
@@ -60,3 +61,19 @@ def minhash(sets: ShingleSets, permutations: Permutations) -> Signatures:
     if len(sets.ends) == 1:
         return Signatures(np.empty((0, len(permutations.a)), dtype=np.uint64), np.empty(0, dtype=np.uint64))
     return Signatures(*least_permuted(sets.hashes, sets.ends, permutations.a, permutations.b))
+
+
+def packed(values: U64, present: NDArray[np.bool_]) -> pa.Array:
+    """Signatures as a column of bytes, empty where not present; shape (texts, permutations) in."""
+    ends = np.cumsum(np.where(present, values.shape[1] * 8, 0), dtype=np.int32)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int32), ends])
+    content = values[present].astype("<u8").tobytes()
+    return pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+
+
+def unpacked(column: pa.Array) -> U64:
+    """The values of a column of signatures of which none is empty; shape (texts, permutations)."""
+    _, offsets, content = column.buffers()
+    places = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    values = np.frombuffer(content, dtype="<u8")[places[0] // 8 : places[-1] // 8]
+    return values.astype(np.uint64, copy=False).reshape(len(column), -1)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.dedup.banding import Meeting, MeetingPairs, band_keys, bands_of, key_ranges
+from pipelines.dedup.minhash import unpacked
 from schemas.configs.dedup import Banding
 from schemas.tables import ID
 
@@ -57,8 +58,7 @@ def key_blocks(signatures: pa.Table, file: int, banding: Banding, ranges: int) -
     """
     if signatures.num_rows == 0:
         return
-    values = signatures["signature"].combine_chunks().flatten().to_numpy()
-    keys = band_keys(values.reshape(signatures.num_rows, -1), banding).reshape(-1)
+    keys = band_keys(unpacked(signatures["signature"].combine_chunks()), banding).reshape(-1)
     documents = pa.array(np.repeat(np.arange(signatures.num_rows), banding.bands))
     files = pa.array(np.full(len(keys), file, dtype=np.int32))
     repeated = [signatures[name].take(documents) for name in ("shingles", "set_hash", "content_hash", "document_id")]

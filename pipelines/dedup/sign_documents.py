@@ -14,7 +14,7 @@ from apache_beam.typehints import with_output_types
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipelines.dedup.minhash import Permutations, minhash
+from pipelines.dedup.minhash import Permutations, minhash, packed
 from pipelines.dedup.shingles import shingle_sets
 from pipelines.dedup.signed_files import DocumentFile
 from pipelines.engine.runner import run_pipeline
@@ -41,11 +41,8 @@ def sign_block(documents: pa.Table, config: SignatureConfig, permutations: Permu
     """Rows of `signatures/` for documents (`document_id`, `content_hash`, `text`), in their order."""
     sets = shingle_sets(documents["text"].combine_chunks(), config.ngram, config.ngram_characters)
     values, set_hashes = minhash(sets, permutations)
-    ends = np.cumsum(np.where(sets.counts > 0, config.permutations, 0), dtype=np.int32)
-    signatures = pa.ListArray.from_arrays(
-        pa.array(np.append(np.int32(0), ends)), pa.array(values[sets.counts > 0].reshape(-1))
-    )
     counts = pa.array(sets.counts.astype(np.int32))
+    signatures = packed(values, sets.counts > 0)
     columns = [documents["document_id"], documents["content_hash"], counts, pa.array(set_hashes), signatures]
     return pa.Table.from_arrays(columns, schema=SIGNATURES)
 

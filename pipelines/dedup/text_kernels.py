@@ -231,8 +231,9 @@ def distinct_grams(
     longest = 0
     for number in range(texts):
         longest = max(longest, offsets[number + 1] - offsets[number])
-    # A word takes two bytes with what parts it from the next, and where characters are units, most have three.
-    units = np.empty(longest // 2 + 2, dtype=np.uint64)
+    # A word takes two bytes with what parts it from the next. So do characters on average where they become units, as
+    # half of them have three or more; but that is known only when all of them have been written.
+    units = np.empty(longest + 2, dtype=np.uint64)
     grams = np.empty(longest // 2 + 2, dtype=np.uint64)
     out = np.empty((offsets[texts] - offsets[0]) // 2 + 2 * texts, dtype=np.uint64)
     table = np.empty(16, dtype=np.uint64)

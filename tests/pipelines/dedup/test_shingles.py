@@ -119,6 +119,11 @@ def test_long_texts_and_long_words() -> None:
     assert sets_of([text], 5) == [sorted({hash_by_definition(gram) for gram in grams(text, 5)})]
 
 
+@pytest.mark.parametrize("text", ["abcdefgh 字字 " * 20_000, "ab字 " * 20_000, "İ" * 20_000, "a " * 20_000, "字" * 20_000])
+def test_texts_of_most_units_for_their_bytes(text: str) -> None:
+    assert sets_of([text], 3, 3) == [sorted({hash_by_definition(gram) for gram in grams(text, 3, 3)})]
+
+
 def test_text_of_fewer_units_than_a_shingle_has_none() -> None:
     assert sets_of(["only four words here", "", "... !!!", "四个字的"], 5) == [[], [], [], []]
     assert sets_of([], 5) == []
