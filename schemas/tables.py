@@ -86,8 +86,8 @@ SIGNATURES = pa.schema(
         pa.field("content_hash", ID, nullable=False),
         pa.field("shingles", pa.int32(), nullable=False),  # distinct n-grams; 0 meets the exact level only
         pa.field("set_hash", pa.uint64(), nullable=False),  # of the set of n-grams: equal for equal sets
-        # Least permuted values, 8 bytes each, little-endian; empty where shingles = 0. Bytes and not a list: a row of 108
-        # values is hashed for the digest 50 times as fast.
+        # Least permuted values, 8 bytes each, little-endian; empty where shingles = 0. Bytes and not a list: of 108
+        # numbers a row, digests took more time than all else (6 of 9 CPU seconds on 17,911 texts).
         pa.field("signature", pa.binary(), nullable=False),
     ]
 )

@@ -70,7 +70,8 @@ class Meeting(NamedTuple):
 
     def take(self, rows: I64) -> Meeting:
         """Some of the rows."""
-        return Meeting(*(column[rows] for column in self))
+        columns = (self.shingles[rows], self.set_hash[rows], self.content[rows], self.document[rows])
+        return Meeting(self.key[rows], self.order[rows], *columns)
 
 
 class MeetingPairs(NamedTuple):
@@ -157,9 +158,9 @@ def pairs_that_meet(
         return 0, iter(())
     found = meeting.take(rows)
     listed, own = _partners(found, max_bucket)
-    before = np.cumsum(listed) - listed
+    before: I64 = np.cumsum(listed) - listed
     starts = np.flatnonzero(_starts(found.key))
-    first = np.repeat(before[starts], np.diff(starts, append=len(rows)))
+    first: I64 = np.repeat(before[starts], np.diff(starts, append=len(rows)))
     above = np.where(found.order == position, before - first, 0)  # partners that rank above, by row
     taken = np.minimum(above, max_bucket)
     beyond = np.flatnonzero(~listed & (found.order == position) & (before[own] - first >= max_bucket))

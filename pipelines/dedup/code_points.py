@@ -1,4 +1,4 @@
-r"""What the compiled path knows of each code point: the value that its lower-cased form adds to a word, and its classes.
+r"""What the compiled path knows of each code point: what its lower-cased form adds to a word, and its classes.
 
 Taken from this Python's own `str.lower` and `\w`, so both paths agree for every version of Unicode. Lower-casing is one
 code point to one code point with two exceptions, which `text_kernels.py` treats by themselves: a capital sigma, whose
@@ -72,7 +72,8 @@ def code_points() -> CodePoints:
     ignorable.
     """
     lowered = np.arange(MAX_CODE_POINT + 1, dtype=np.uint32)
-    single = np.concatenate([np.delete(lowered[: 0x20000], [*_SURROGATES, _DOTTED_CAPITAL_I]), lowered[0xE0000:0xE1000]])
+    first = np.delete(lowered[:0x20000], [*_SURROGATES, _DOTTED_CAPITAL_I])
+    single = np.concatenate([first, lowered[0xE0000:0xE1000]])
     lowered[single] = _lower([single])[:, 0]
     lowered[_DOTTED_CAPITAL_I] = ord("i")
     in_word = np.zeros(MAX_CODE_POINT + 1, dtype=bool)
@@ -80,8 +81,8 @@ def code_points() -> CodePoints:
         in_word[run.start() : run.end()] = True
     values = np.where(in_word[lowered], mix64(lowered.astype(np.uint64)), np.uint64(0))
     classes = np.zeros(MAX_CODE_POINT + 1, dtype=np.uint8)
-    for first, last in _UNSPACED_BLOCKS:
-        classes[first : last + 1] = UNSPACED
+    for start, end in _UNSPACED_BLOCKS:
+        classes[start : end + 1] = UNSPACED
     # A sigma after a letter is final unless the next character that is not ignorable is cased. So what follows it
     # tells its class: with nothing behind, only a cased one prevents the final form; an ignorable one lets the letter
     # behind it prevent it.

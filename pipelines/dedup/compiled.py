@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from numba import njit
 
@@ -20,11 +20,11 @@ def compiled(function: FunctionT) -> FunctionT:
     function has changed, and no other file: what is compiled together belongs into one file, constants too.
     """
     try:
-        return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+        return cast(FunctionT, njit(cache=True, nogil=True)(function))
     except RuntimeError:  # no place to keep it
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+        return inlined(function)
 
 
 def inlined(function: FunctionT) -> FunctionT:
     """Compile a function as a part of those that call it; it lies in their file and is not kept by itself."""
-    return njit(nogil=True)(function)  # type: ignore[no-any-return]
+    return cast(FunctionT, njit(nogil=True)(function))

@@ -1,8 +1,8 @@
 r"""Compiled loops from UTF-8 bytes to words, n-grams, signatures and similarities.
 
-Each function is the fast path of one that `shingles.py`, `minhash.py` or `verification.py` documents. Everything that is
-compiled lies in this file, constants too (see `compiled.py`). Integers are unsigned throughout: an unsigned and a signed
-one would meet as floats.
+Each function is the fast path of one that `shingles.py`, `minhash.py` or `verification.py` documents. Everything that
+is compiled lies in this file, constants too (see `compiled.py`). An unsigned integer and a signed one would meet as
+floats, so hashes and what is computed with them are unsigned throughout.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ __all__ = ["distinct_grams", "least_permuted", "overlaps", "text_units"]
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Number = int | np.int64
+Flag = bool | np.bool
 State = tuple[np.uint64, np.uint64, np.uint64]  # of a word: its hash so far and the next power; words so far
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
@@ -50,7 +52,7 @@ def _chain(value: np.uint64, added: np.uint64) -> np.uint64:
 
 
 @inlined
-def _length(lead: int) -> int:
+def _length(lead: Number) -> int:
     """Bytes of a character by its first byte; 1 for a byte that cannot be first."""
     if lead < 0xC0:
         return 1
@@ -58,7 +60,7 @@ def _length(lead: int) -> int:
 
 
 @inlined
-def _code_point(text: Bytes, place: int, end: int) -> int:
+def _code_point(text: Bytes, place: int, end: int) -> Number:
     """The character at `place`. Bytes that are no UTF-8 give some character, and nothing past `end` is read."""
     lead = np.int64(text[place])
     length = _length(lead)
@@ -73,7 +75,7 @@ def _code_point(text: Bytes, place: int, end: int) -> int:
 
 
 @inlined
-def _cased_before(text: Bytes, start: int, place: int, classes: Bytes) -> bool:
+def _cased_before(text: Bytes, start: int, place: int, classes: Bytes) -> Flag:
     """Whether the first character before `place` that is not ignorable is cased."""
     while place > start:
         end = place
@@ -82,17 +84,17 @@ def _cased_before(text: Bytes, start: int, place: int, classes: Bytes) -> bool:
             place -= 1
         found = classes[_code_point(text, place, end)]
         if not found & _IGNORABLE:
-            return found & _CASED != 0
+            return bool(found & _CASED)
     return False
 
 
 @inlined
-def _cased_after(text: Bytes, place: int, end: int, classes: Bytes) -> bool:
+def _cased_after(text: Bytes, place: int, end: int, classes: Bytes) -> Flag:
     """Whether the first character from `place` on that is not ignorable is cased."""
     while place < end:
         found = classes[_code_point(text, place, end)]
         if not found & _IGNORABLE:
-            return found & _CASED != 0
+            return bool(found & _CASED)
         place += _length(np.int64(text[place]))
     return False
 
@@ -105,7 +107,7 @@ def _sigma(text: Bytes, start: int, place: int, end: int, classes: Bytes) -> int
 
 
 @inlined
-def _is_ascii(text: Bytes, start: int, end: int) -> bool:
+def _is_ascii(text: Bytes, start: int, end: int) -> Flag:
     bits = np.uint8(0)
     for place in range(start, end):
         bits |= text[place]
@@ -133,7 +135,7 @@ def _ascii_words(text: Bytes, start: int, end: int, values: U64, out: U64, state
 @inlined
 def _units(
     text: Bytes, start: int, end: int, values: U64, classes: Bytes, out: U64, chained: bool, single: bool
-) -> tuple[int, int]:
+) -> tuple[Number, int]:
     """Hashes of the units of one text into `out`; how many, and how many characters in words are unspaced.
 
     A unit is a word, or a character of a word where `single`. Its hash is a polynomial in the values of its characters,
@@ -180,7 +182,7 @@ def text_units(text: Bytes, values: U64, classes: Bytes) -> U64:
 
 
 @inlined
-def _combine(units: U64, count: int, n: int, grams: U64) -> None:
+def _combine(units: U64, count: Number, n: int, grams: U64) -> None:
     """The hashes of `count` runs of n units by Horner's rule, from the last unit of each on."""
     for first in range(count):
         grams[first] = units[first + n - 1]
@@ -202,7 +204,7 @@ def _insert(table: U64, mask: np.uint64, value: np.uint64) -> bool:
 
 
 @inlined
-def _distinct(grams: U64, count: int, table: U64, out: U64, written: int) -> int:
+def _distinct(grams: U64, count: Number, table: U64, out: U64, written: int) -> int:
     """Append the distinct values among the first `count` of `grams` to `out`; `table` has room for twice as many."""
     size = 4
     while size < 2 * count:
@@ -248,7 +250,7 @@ def distinct_grams(
             if 2 * unspaced < count:
                 count, _ = _units(text, start, end, values, classes, units, chained, False)
                 n = words
-        count = max(0, count - n + 1)
+        count = max(np.int64(0), count - n + 1)
         _combine(units, count, n, grams)
         if 4 * count + 4 > len(table):
             table = np.empty(4 * count + 4, dtype=np.uint64)

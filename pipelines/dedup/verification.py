@@ -38,4 +38,5 @@ def similarities(left: ShingleSets, right: ShingleSets, pairs: tuple[I64, I64], 
 
     both = overlaps(*left, *right, *pairs, threshold)
     either = left.counts[pairs[0]] + right.counts[pairs[1]] - both
-    return np.divide(both, either, out=np.zeros(len(both)), where=either > 0)
+    values: F64 = np.divide(both, either, out=np.zeros(len(both)), where=either > 0)
+    return values

@@ -1,4 +1,4 @@
-"""One command in processes of its own: wall time, CPU time of all of them, and the most memory that they had together."""
+"""One command in processes of its own: wall time, CPU time of all of them, and the most memory that they had."""
 
 from __future__ import annotations
 

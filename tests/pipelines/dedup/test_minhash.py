@@ -13,9 +13,9 @@ from shingle_definition import grams
 from pipelines.dedup.minhash import EMPTY_VALUE, Permutations, minhash
 from pipelines.dedup.shingles import ShingleSets, shingle_hash, shingle_sets
 
-TEXTS = st.lists(
-    st.sampled_from(["a", "b", "The", "Größe", "中文", "x1", "ΑΣ", "zeta", "--", "İx"]), max_size=40
-).map(" ".join)
+TEXTS = st.lists(st.sampled_from(["a", "b", "The", "Größe", "中文", "x1", "ΑΣ", "zeta", "--", "İx"]), max_size=40).map(
+    " ".join
+)
 
 
 def sets_of(arrays: list[np.ndarray]) -> ShingleSets:

@@ -12,9 +12,9 @@ from shingle_definition import jaccard
 from pipelines.dedup.verification import comparable_sets, similarities
 from schemas.configs.dedup import SignatureConfig
 
-TEXTS = st.lists(
-    st.sampled_from(["a", "B", "b", "ΑΣ", "ας", "İ", "中文", "字", "x", "y z", "--"]), max_size=30
-).map(" ".join)
+TEXTS = st.lists(st.sampled_from(["a", "B", "b", "ΑΣ", "ας", "İ", "中文", "字", "x", "y z", "--"]), max_size=30).map(
+    " ".join
+)
 
 
 def compare(one: list[str], other: list[str], threshold: float = 0.0, **settings: int) -> list[float]:
