@@ -14,17 +14,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import dedup_peers
 import pyarrow.parquet as pq
+from our_dedup import HERE, OURS, environment, ours
 from true_pairs import true_pairs
 from watched_run import Usage, watched
 
-HERE = Path(__file__).resolve().parent
-# Other programs and the command line do not fit into one environment.
-OURS = HERE.parents[1] / ".venv" / "bin" / "python"
 OUR_RATE = """
 import sys, pyarrow.parquet as pq
 from dedup_peers import rate
@@ -35,24 +32,6 @@ texts = next(pq.ParquetFile(sys.argv[1]).iter_batches(500, columns=["text"]))["t
 size = sum(len(text.encode()) for text in texts.to_pylist())
 print(rate(lambda some: minhash(shingle_sets(some, 5, 10), permutations), texts[:20], texts, size))
 """
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [HERE.parents[1], HERE, HERE.parent / "support"]))}
-
-
-def ours(root: Path, workers: int, settings: Sequence[str] = ()) -> tuple[Usage, list[str]]:
-    for table in ("signatures", "edges", "duplicates", "clusters"):
-        shutil.rmtree(root / table, ignore_errors=True)
-    words = [str(OURS), "-m", "flows.cli", "run", "dedup", "--root", str(root), "--workers", str(workers), "--json"]
-    usage = watched([*words, *(word for one in settings for word in ("--set", one))], environment())
-    names = {}
-    for file in (root / "documents/web/p").glob("*.parquet"):
-        table = pq.read_table(file, columns=["document_id", "url"])
-        names.update(zip(table["document_id"].to_pylist(), table["url"].to_pylist(), strict=True))
-    files = (root / "duplicates/web/p").glob("*.parquet")
-    gone = [names[one] for file in files for one in pq.read_table(file)["removed_id"].to_pylist()]
-    return usage, gone
 
 
 def run(name: str, root: Path, workers: int) -> tuple[Usage, list[str]]:

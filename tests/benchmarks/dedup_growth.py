@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from dedup_benchmark import HERE, OURS, environment, ours
+from our_dedup import HERE, OURS, environment, ours
 
 
 def main() -> None:
