@@ -57,7 +57,7 @@ def shares(gone: set[str], pairs: dict[tuple[int, int], float]) -> tuple[float, 
 def print_rates(file: Path) -> None:
     base = 0.0
     print("| signatures, text in, 112 permutations | MB/s a core | ratio |\n|---|---:|---:|")
-    for name in [*dedup_peers.SIGNERS, "corpusmill"]:
+    for name in [*filter(dedup_peers.is_installed, dedup_peers.SIGNERS), "corpusmill"]:
         words = [str(OURS), "-c", OUR_RATE, str(file)] if name == "corpusmill" else []
         words = words or [sys.executable, str(HERE / "dedup_peers.py"), "rate", name, str(file)]
         done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True)
@@ -71,10 +71,13 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=17_911)
     parser.add_argument("--words", type=int, default=1000, help="of a document in the mean")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--programs", nargs="+", default=["rensa", "text-dedup", "datatrove", "corpusmill"])
+    installed = [name for name in dedup_peers.REMOVERS if dedup_peers.is_installed(name)]
+    parser.add_argument("--programs", nargs="+", default=[*installed, "corpusmill"])
     parser.add_argument("--no-rates", action="store_true")
     parser.add_argument("--no-shares", action="store_true", help="spare the search for every true pair")
     given = parser.parse_args()
+    for name in set(dedup_peers.REMOVERS) - set(installed):
+        print(f"{name} is not installed here and is left out")
     folder = Path(tempfile.mkdtemp(prefix="bench-dedup-"))
     sizes = {}
     for name, documents in (("few", 50), ("many", given.documents)):
@@ -91,6 +94,7 @@ def main() -> None:
     heads = "start-up, CPU-s|wall|whole, CPU-s|wall|CPU-s beyond|wall beyond|MB together|MB largest|gone"
     print(f"| |{heads}|pairs not both kept|gone with a kept twin|\n|---|{'---:|' * 11}")
     for name in given.programs:
+        run(name, folder / "few", given.workers)  # so that nothing is compiled in what is measured
         few, _ = run(name, folder / "few", given.workers)
         many, gone = run(name, folder / "many", given.workers)
         found = "| – | –" if given.no_shares else "| {:.4f} | {:.4f}".format(*shares(set(gone), pairs))

@@ -8,6 +8,7 @@ JSON; `python dedup_peers.py rate NAME FILE` prints megabytes a second of CPU ti
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
 import os
 import re
@@ -161,6 +162,7 @@ def _sign_by_text_dedup(texts: list[str]) -> None:
         )  # fmt: skip
 
 
+MODULES = {"rensa": "rensa", "datasketch": "datasketch", "datatrove": "datatrove", "text-dedup": "text_dedup"}
 REMOVERS: dict[str, Callable[[str, Path, int], list[str]]] = {
     "rensa": by_rensa,
     "datatrove": by_datatrove,
@@ -172,6 +174,10 @@ SIGNERS: dict[str, Callable[[list[str]], None]] = {
     "datatrove": _sign_by_datatrove,
     "text-dedup": _sign_by_text_dedup,
 }
+
+
+def is_installed(name: str) -> bool:
+    return importlib.util.find_spec(MODULES[name]) is not None
 
 
 def rate(sign: Callable[[TextsT], None], few: TextsT, texts: TextsT, size: int) -> float:
