@@ -17,7 +17,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-quality bench-flink clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-dedup bench-dedup-growth bench-quality bench-flink clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -106,6 +106,12 @@ bench-language: .venv-bench/.stamp ## language identification against its peers:
 
 bench-clean: .venv-bench/.stamp ## raw pages to documents on all cores, beside datatrove with the same rules
 	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/clean_benchmark.py $(ARGS)
+
+bench-dedup: .venv-bench/.stamp ## near-duplicates removed, beside rensa, text-dedup and datatrove: time, memory, what is found
+	@PYTHONPATH=tests/support .venv-bench/bin/python tests/benchmarks/dedup_benchmark.py $(ARGS)
+
+bench-dedup-growth: setup ## what a document costs deduplication in corpora of 10,000 to 1,000,000
+	@$(BIN)/python tests/benchmarks/dedup_growth.py $(ARGS)
 
 bench-quality: setup ## the quality classifier: area under the curve on other sites, and documents per second
 	@$(BIN)/python tests/benchmarks/quality_benchmark.py

@@ -87,8 +87,11 @@ SIGNATURES = pa.schema(
     [
         pa.field("document_id", ID, nullable=False),
         pa.field("content_hash", ID, nullable=False),
-        pa.field("shingles", pa.int32(), nullable=False),  # distinct word n-grams; 0 meets the exact level only
-        pa.field("signature", pa.list_(pa.uint64()), nullable=False),  # empty where shingles = 0
+        pa.field("shingles", pa.int32(), nullable=False),  # distinct n-grams; 0 meets the exact level only
+        pa.field("set_hash", pa.uint64(), nullable=False),  # of the set of n-grams: equal for equal sets
+        # Least permuted values, 8 bytes each, little-endian; empty where shingles = 0. Bytes and not a list: of 108
+        # numbers a row, digests took more time than all else (6 of 9 CPU seconds on 17,911 texts).
+        pa.field("signature", pa.binary(), nullable=False),
     ]
 )
 

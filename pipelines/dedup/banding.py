@@ -7,7 +7,8 @@ each other, and 48 bits of a hash of the band's values; a chance meeting costs o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -54,18 +55,23 @@ class Meeting(NamedTuple):
     Attributes:
         key: the band key.
         order: position of the text's partition in partition order.
+        shingles: how many distinct ones the text has.
+        set_hash: of the set of its shingles, equal for equal sets.
         content: shape (rows, 2), the content hash as two big-endian words.
         document: shape (rows, 2), the document id in the same form.
     """
 
     key: U64
     order: I64
+    shingles: I64
+    set_hash: U64
     content: U64
     document: U64
 
     def take(self, rows: I64) -> Meeting:
         """Some of the rows."""
-        return Meeting(self.key[rows], self.order[rows], self.content[rows], self.document[rows])
+        columns = (self.shingles[rows], self.set_hash[rows], self.content[rows], self.document[rows])
+        return Meeting(self.key[rows], self.order[rows], *columns)
 
 
 class MeetingPairs(NamedTuple):
@@ -75,7 +81,7 @@ class MeetingPairs(NamedTuple):
     higher: I64
 
 
-def _starts(*columns: U64) -> NDArray[np.bool_]:
+def _starts(*columns: U64 | I64) -> NDArray[np.bool_]:
     """True where a row differs from the row before it in any of the columns."""
     changed = np.zeros(len(columns[0]), dtype=bool)
     changed[:1] = True
@@ -99,49 +105,90 @@ def _in_rank_order(meeting: Meeting) -> I64:
     Equal texts have equal signatures and meet under all their keys, so the first in rank of those that meet here is
     the first in rank of all.
     """
-    key, order, content, document = meeting
-    copies = np.lexsort((document[:, 1], document[:, 0], order, content[:, 1], content[:, 0], key))
-    first = copies[_starts(key[copies], content[copies, 0], content[copies, 1])]
-    key, order, content, _ = meeting.take(first)
-    return first[np.lexsort((content[:, 1], content[:, 0], order, key))]
+    content, document = meeting.content, meeting.document
+    copies = np.lexsort((document[:, 1], document[:, 0], meeting.order, content[:, 1], content[:, 0], meeting.key))
+    first = copies[_starts(meeting.key[copies], content[copies, 0], content[copies, 1])]
+    found = meeting.take(first)
+    return first[np.lexsort((found.content[:, 1], found.content[:, 0], found.order, found.key))]
 
 
-def pairs_that_meet(meeting: Meeting, position: int, max_bucket: int) -> tuple[int, Iterator[MeetingPairs]]:
+def _partners(meeting: Meeting, max_bucket: int) -> tuple[NDArray[np.bool_], I64]:
+    """Which rows, in rank order under each key, others may be paired with, and by row that of its own set of shingles.
+
+    All rows of a bucket of up to `max_bucket`, each its own; of a larger one the first of each set of shingles.
+    """
+    rows = np.arange(len(meeting.key))
+    run = np.cumsum(_starts(meeting.key)) - 1
+    large = np.bincount(run)[run] > max_bucket
+    # One pass over the rows of large buckets: those of equal sets side by side, the first of each in rank first.
+    inside = rows[large]
+    by_set = inside[np.lexsort((inside, meeting.set_hash[inside], run[inside]))]
+    heads = _starts(run[by_set], meeting.set_hash[by_set])
+    first = rows.copy()
+    first[by_set] = by_set[heads][np.cumsum(heads) - 1]
+    return first == rows, first
+
+
+def pairs_that_meet(
+    meeting: Meeting, position: int, max_bucket: int, threshold: float
+) -> tuple[int, Iterator[MeetingPairs]]:
     """The pairs to compare among texts that meet, each with a text of one partition as the lower-ranked one.
 
     Rank is (order, content hash, document id). Equal texts are represented by the first of them in rank. Under one key
-    a text is paired with the `max_bucket` highest-ranked texts at most, so the work grows with the texts, not with
-    their square.
+    a text is paired with all that rank above it, and where more than `max_bucket` texts meet, with the `max_bucket`
+    highest-ranked ones of different sets of shingles and with the first that has its own set. So the work grows with
+    the texts, not with their square, and texts of equal sets crowd nobody out: a text that is like one of them is like
+    all. Pairs whose numbers of shingles alone rule out the threshold are left away.
 
     Args:
         meeting: texts of the partition at `position` and of those before it.
         position: of the partition that pairs are looked for.
-        max_bucket: partners of a text under one key, at most.
+        max_bucket: the largest bucket in which all texts are compared.
+        threshold: similarity from which on a pair is looked for.
 
     Returns:
-        How many pairs under a key were left out (a pair may still meet under another key), and the pairs in portions;
-        a pair that meets under several keys is given for each of them.
+        How many pairs of a text and a set under a key were left out because of `max_bucket` (a pair may still meet
+        under another key), and the pairs in portions; a pair that meets under several keys is given for each of them.
     """
     if len(meeting.key) == 0:
         return 0, iter(())
     rows = _rows_that_can_meet(meeting, position)
     rows = rows[_in_rank_order(meeting.take(rows))]
-    starts = np.flatnonzero(_starts(meeting.key[rows]))
-    place = np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows)))
-    wanted = np.where(meeting.order[rows] == position, place, 0)
-    partners = np.minimum(wanted, max_bucket)
-    return int((wanted - partners).sum()), _portions(rows, np.arange(len(rows)) - place, partners)
+    if len(rows) == 0:
+        return 0, iter(())
+    found = meeting.take(rows)
+    listed, own = _partners(found, max_bucket)
+    before: I64 = np.cumsum(listed) - listed
+    starts = np.flatnonzero(_starts(found.key))
+    first: I64 = np.repeat(before[starts], np.diff(starts, append=len(rows)))
+    above = np.where(found.order == position, before - first, 0)  # partners that rank above, by row
+    taken = np.minimum(above, max_bucket)
+    beyond = np.flatnonzero(~listed & (found.order == position) & (before[own] - first >= max_bucket))
+    pairs = _portions(np.flatnonzero(listed), first, taken)
+    portions = itertools.chain(pairs, [MeetingPairs(beyond, own[beyond])])
+    return int((above - taken).sum()) - len(beyond), _alike_in_size(portions, rows, found.shingles, threshold)
 
 
-def _portions(rows: I64, run_start: I64, partners: I64) -> Iterator[MeetingPairs]:
-    ends = np.cumsum(partners)
+def _alike_in_size(
+    portions: Iterable[MeetingPairs], rows: I64, shingles: I64, threshold: float
+) -> Iterator[MeetingPairs]:
+    """Pairs as rows of the meeting, where the smaller set is at least `threshold` of the larger."""
+    for lower, higher in portions:
+        one, other = shingles[lower], shingles[higher]
+        wanted = np.minimum(one, other) / np.maximum(one, other) >= threshold
+        if wanted.any():
+            yield MeetingPairs(rows[lower[wanted]], rows[higher[wanted]])
+
+
+def _portions(listed: I64, first: I64, taken: I64) -> Iterator[MeetingPairs]:
+    """By row, its pairs with `taken` entries of `listed` from `first` on."""
+    ends = np.cumsum(taken)
     start = 0
-    while start < len(rows):
+    while start < len(taken):
         given = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, given + _PAIRS_AT_ONCE, side="right")))
-        counts = partners[start:stop]
+        counts = taken[start:stop]
         lower = np.repeat(np.arange(start, stop), counts)
         within = np.arange(len(lower)) - np.repeat(np.cumsum(counts) - counts, counts)
-        if len(lower):
-            yield MeetingPairs(rows[lower], rows[run_start[lower] + within])
+        yield MeetingPairs(lower, listed[first[lower] + within])
         start = stop

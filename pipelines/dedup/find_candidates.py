@@ -26,15 +26,15 @@ from schemas.storage import Folder
 __all__ = ["FindCandidates"]
 
 _BLOCK_ROWS = 4096  # signatures of one block: 3.5 MB at 108 permutations
-# Memory of one band key while its range is paired: 44 bytes as Arrow, as much again as arrays, and the sort orders.
-_KEY_BYTES = 200
+# Memory of one band key while its range is paired: 56 bytes as Arrow, as much again as arrays, and the sort orders.
+_KEY_BYTES = 250
 
 
 @with_output_types(tuple[int, pa.Table])
 class _ReadSignatures(beam.DoFn):
     def process(self, element: SignedFile) -> Iterator[tuple[int, pa.Table]]:
         with Folder(element.folder_url).open_read(element.name) as stream:
-            columns = ["document_id", "content_hash", "shingles", "signature"]
+            columns = ["document_id", "content_hash", "shingles", "set_hash", "signature"]
             for batch in pq.ParquetFile(stream).iter_batches(_BLOCK_ROWS, columns=columns):
                 rows = pa.Table.from_batches([batch])
                 yield element.number, rows.filter(pc.greater(rows["shingles"], 0))
@@ -70,20 +70,20 @@ class _PairKeys(beam.DoFn):
     def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[NumberedRef]:
         number, references = element
         keys = pa.concat_tables([BAND_KEYS.empty_table(), *read_spills(ref for _, ref in references)])
-        left_out, portions = pairs_that_meet(
-            meeting_of(keys, self._orders), self._job.position, self._job.config.max_bucket
-        )
+        config = self._job.config
+        meeting = meeting_of(keys, self._orders)
+        left_out, portions = pairs_that_meet(meeting, self._job.position, config.max_bucket, config.threshold)
         self._job.tally(f"range-{number:06d}", pairs_not_compared=left_out)
         for pairs in portions:
-            for files, block in pair_blocks(keys, pairs, len(self._orders)):
-                yield from self._spill.add("pairs", files, block)
+            for file, block in pair_blocks(keys, pairs):
+                yield from self._spill.add("pairs", file, block)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from spilled(self._spill.flush())
 
 
 class FindCandidates(beam.PTransform):
-    """Signed files in; references to blocks of pairs by the two files of their texts."""
+    """Signed files in; references to blocks of pairs by the file of their left texts."""
 
     def __init__(self, job: EdgeJob, documents: int) -> None:
         """See the class; `documents` is how many documents have signatures in the job's files."""

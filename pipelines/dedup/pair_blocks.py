@@ -9,10 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.dedup.banding import Meeting, MeetingPairs, band_keys, bands_of, key_ranges
+from pipelines.dedup.minhash import unpacked
 from schemas.configs.dedup import Banding
 from schemas.tables import ID
 
-__all__ = ["BAND_KEYS", "PAIRS", "key_blocks", "meeting_of", "pair_blocks", "unique_pairs"]
+__all__ = ["BAND_KEYS", "PAIRS", "by_group", "key_blocks", "meeting_of", "pair_blocks", "portion", "unique_pairs"]
 
 I64 = NDArray[np.int64]
 
@@ -20,6 +21,8 @@ BAND_KEYS = pa.schema(
     [
         pa.field("key", pa.uint64(), nullable=False),
         pa.field("file", pa.int32(), nullable=False),  # number of the signed file that the document lies in
+        pa.field("shingles", pa.int32(), nullable=False),
+        pa.field("set_hash", pa.uint64(), nullable=False),
         pa.field("content_hash", ID, nullable=False),
         pa.field("document_id", ID, nullable=False),
     ]
@@ -29,12 +32,13 @@ PAIRS = pa.schema(
     [
         pa.field("left_id", ID, nullable=False),
         pa.field("right_id", ID, nullable=False),
+        pa.field("right_file", pa.int32(), nullable=False),  # number of the signed file of the right document
         pa.field("band", pa.int32(), nullable=False),
     ]
 )
 
 
-def _by_group(table: pa.Table, groups: I64) -> Iterator[tuple[int, pa.Table]]:
+def by_group(table: pa.Table, groups: I64) -> Iterator[tuple[int, pa.Table]]:
     """The rows of each group together, groups ascending."""
     order = np.argsort(groups, kind="stable")
     numbers, starts = np.unique(groups[order], return_index=True)
@@ -54,14 +58,12 @@ def key_blocks(signatures: pa.Table, file: int, banding: Banding, ranges: int) -
     """
     if signatures.num_rows == 0:
         return
-    values = signatures["signature"].combine_chunks().flatten().to_numpy()
-    keys = band_keys(values.reshape(signatures.num_rows, -1), banding).reshape(-1)
+    keys = band_keys(unpacked(signatures["signature"].combine_chunks()), banding).reshape(-1)
     documents = pa.array(np.repeat(np.arange(signatures.num_rows), banding.bands))
     files = pa.array(np.full(len(keys), file, dtype=np.int32))
-    columns = [signatures[name].take(documents) for name in ("content_hash", "document_id")]
-    yield from _by_group(
-        pa.Table.from_arrays([pa.array(keys), files, *columns], schema=BAND_KEYS), key_ranges(keys, ranges)
-    )
+    repeated = [signatures[name].take(documents) for name in ("shingles", "set_hash", "content_hash", "document_id")]
+    table = pa.Table.from_arrays([pa.array(keys), files, *repeated], schema=BAND_KEYS)
+    yield from by_group(table, key_ranges(keys, ranges))
 
 
 def _id_words(column: pa.ChunkedArray) -> NDArray[np.uint64]:
@@ -78,28 +80,44 @@ def meeting_of(keys: pa.Table, orders: Sequence[int]) -> Meeting:
         keys: the rows.
         orders: by number of signed file, the position of its partition in partition order.
     """
-    order = np.asarray(orders, dtype=np.int64)[keys["file"].to_numpy()]
-    return Meeting(keys["key"].to_numpy(), order, _id_words(keys["content_hash"]), _id_words(keys["document_id"]))
+    return Meeting(
+        key=keys["key"].to_numpy(),
+        order=np.asarray(orders, dtype=np.int64)[keys["file"].to_numpy()],
+        shingles=keys["shingles"].to_numpy().astype(np.int64),
+        set_hash=keys["set_hash"].to_numpy(),
+        content=_id_words(keys["content_hash"]),
+        document=_id_words(keys["document_id"]),
+    )
 
 
-def pair_blocks(keys: pa.Table, pairs: MeetingPairs, files: int) -> Iterator[tuple[int, pa.Table]]:
-    """Pairs by the two files that hold their texts: (left file * `files` + right file, rows of `PAIRS`)."""
+def pair_blocks(keys: pa.Table, pairs: MeetingPairs) -> Iterator[tuple[int, pa.Table]]:
+    """Pairs by the file that holds their left texts: (number of that file, rows of `PAIRS`)."""
     numbers = keys["file"].to_numpy().astype(np.int64)
     ids = keys["document_id"].combine_chunks()
     table = pa.Table.from_arrays(
         [
             ids.take(pa.array(pairs.lower)),
             ids.take(pa.array(pairs.higher)),
+            pa.array(numbers[pairs.higher].astype(np.int32)),
             pa.array(bands_of(keys["key"].to_numpy()[pairs.lower])),
         ],
         schema=PAIRS,
     )
-    yield from _by_group(table, numbers[pairs.lower] * files + numbers[pairs.higher])
+    yield from by_group(table, numbers[pairs.lower])
 
 
 def unique_pairs(pairs: pa.Table) -> pa.Table:
-    """One row per pair, with the lowest band in which it met, by left and right id."""
-    lowest = pairs.group_by(["left_id", "right_id"]).aggregate([("band", "min")])
-    return lowest.rename_columns(["left_id", "right_id", "band"]).sort_by(
-        [("left_id", "ascending"), ("right_id", "ascending")]
-    )
+    """One row per pair, with the lowest band in which it met, by right file, left id and right id.
+
+    An id names one document of a partition and may name another in the next, so a pair is told by its right file too.
+    """
+    by = ["right_file", "left_id", "right_id"]
+    lowest = pairs.group_by(by).aggregate([("band", "min")]).rename_columns([*by, "band"])
+    return lowest.select(PAIRS.names).sort_by([(name, "ascending") for name in by])
+
+
+def portion(table: pa.Table, column: str, number: int, portions: int) -> pa.Table:
+    """Rows by an id: all those of an id are in the same one of `portions` portions, which are about equal."""
+    if portions == 1:
+        return table
+    return table.filter(pa.array(_id_words(table[column])[:, 1] % np.uint64(portions) == number))

@@ -1,82 +1,59 @@
-r"""Texts as sets of word n-grams, and the 64-bit hash of an n-gram.
+r"""Texts as sets of n-grams, and the 64-bit hash of an n-gram.
 
-The words of a text are the matches of `\w+` in its lower-cased form, a shingle is n of them in a row. The hash of a
-shingle is linear in the mixed hashes of its words, and the hash of a word is a polynomial in the mixed code points of
-its characters, all modulo 2^64, so that a text is hashed in a handful of passes over arrays. The hash serves to find
-candidates; whether two texts are alike is decided without it (`verification.py`).
+The units of a text are the matches of `\w+` in its lower-cased form; where at least half of the characters in them are
+of scripts that put no space between words, each character is a unit. A shingle is n units in a row, with an n for words
+and one for characters. Its hash is linear in the mixed hashes of its units, and the hash of a unit is a polynomial in
+the mixed code points of its characters, all modulo 2^64. Hashes serve to find candidates; whether two texts are alike
+is decided with others (`verification.py`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = [
-    "lowered_words",
-    "mix64",
-    "pieces",
-    "shingle_hash",
-    "shingle_hashes",
-    "sorted_distinct",
-    "word_hashes",
-    "words",
-]
+from pipelines.dedup.code_points import code_points, mix64
+
+__all__ = ["ShingleSets", "mix64", "pieces", "shingle_hash", "shingle_sets", "word_hashes"]
 
 U64 = NDArray[np.uint64]
-IntegerT = TypeVar("IntegerT", np.uint64, np.int64)
+I64 = NDArray[np.int64]
 
-_MAX_CODE_POINT = 0x10FFFF
 _MASK = 2**64 - 1
-# Odd, so that no factor of two is lost modulo 2^64: the golden ratio's bits, and a prime of xxHash64.
 _CHARACTER_BASE = 0x9E3779B97F4A7C15
-_CHARACTER_INVERSE = pow(_CHARACTER_BASE, -1, 2**64)
 _WORD_BASE = 0xC2B2AE3D27D4EB4F
-# Characters hashed at once: eight arrays of 8 bytes each stay in the second-level cache of 1 MiB.
-_PIECE_CHARACTERS = 2**14
 
-_WORD = re.compile(r"\w+")
 _NOT_IN_WORD = re.compile(r"\W")
 
 
-def mix64(values: U64) -> U64:
-    """The 64-bit finalizer of MurmurHash3 (Appleby 2011): a bijection of 64-bit values that spreads every bit."""
-    values = values ^ (values >> np.uint64(33))
-    values = values * np.uint64(0xFF51AFD7ED558CCD)
-    values = values ^ (values >> np.uint64(33))
-    values = values * np.uint64(0xC4CEB9FE1A85EC53)
-    return values ^ (values >> np.uint64(33))
+class ShingleSets(NamedTuple):
+    """The sets of several texts.
 
+    Attributes:
+        hashes: those of the first text, then those of the second, and so on; distinct within a text, in no order.
+        ends: shape (texts + 1,), the first 0: text i has those from `ends[i]` to `ends[i + 1]`.
+    """
 
-@lru_cache(maxsize=1)
-def _character_values() -> U64:
-    r"""By code point: its mixed value where `\w` matches it, else 0; 9 MB."""
-    in_word = np.fromiter(
-        (character == "_" or character.isalnum() for character in map(chr, range(_MAX_CODE_POINT + 1))), dtype=bool
-    )
-    return np.where(in_word, mix64(np.arange(_MAX_CODE_POINT + 1, dtype=np.uint64)), np.uint64(0))
+    hashes: U64
+    ends: I64
 
+    @property
+    def counts(self) -> I64:
+        """Distinct shingles by text; 0 for a text of fewer units than a shingle has."""
+        return np.diff(self.ends)
 
-def _powers(base: int, count: int) -> U64:
-    factors = np.full(count, base, dtype=np.uint64)
-    factors[0] = 1
-    return np.multiply.accumulate(factors)
-
-
-@lru_cache(maxsize=1)
-def _piece_powers() -> tuple[U64, U64]:
-    return _powers(_CHARACTER_BASE, _PIECE_CHARACTERS * 2), _powers(_CHARACTER_INVERSE, _PIECE_CHARACTERS * 2)
-
-
-def _powers_to(length: int) -> tuple[U64, U64]:
-    """Powers of the character base and of its inverse, for at least `length` positions."""
-    if length <= 2 * _PIECE_CHARACTERS:
-        return _piece_powers()
-    return _powers(_CHARACTER_BASE, length), _powers(_CHARACTER_INVERSE, length)
+    def ascending(self) -> ShingleSets:
+        """The same with the hashes of each text in order."""
+        ordered = self.hashes.copy()
+        for start, end in zip(self.ends[:-1].tolist(), self.ends[1:].tolist(), strict=True):
+            ordered[start:end].sort()
+        ordered.setflags(write=False)  # as arrays that Arrow gives, so that one compiled function takes both
+        return ShingleSets(ordered, self.ends)
 
 
 def pieces(text: str, characters: int) -> Iterator[str]:
@@ -89,72 +66,41 @@ def pieces(text: str, characters: int) -> Iterator[str]:
         start = end
 
 
-def words(text: str) -> list[str]:
-    r"""The words of a text: the matches of `\w+` in its lower-cased form."""
-    return lowered_words(text.lower())
-
-
-def lowered_words(lowered: str) -> list[str]:
-    """The words of a text that is lower-cased already, or of a piece of such a text."""
-    return _WORD.findall(lowered)
-
-
-def _piece_hashes(lowered: str) -> U64:
-    """One hash per word of a piece of lower-cased text, in order."""
-    codes = (
-        np.frombuffer(lowered.encode("ascii"), dtype=np.uint8)
-        if lowered.isascii()
-        else np.frombuffer(lowered.encode("utf-32-le"), dtype=np.uint32)
-    )
-    values = _character_values()[codes]
-    in_word = values != 0
-    if not in_word.any():
-        return np.empty(0, dtype=np.uint64)
-    starts = np.flatnonzero(np.concatenate([in_word[:1], in_word[1:] & ~in_word[:-1]]))
-    powers, inverses = _powers_to(len(values))
-    # Powers count from the start of the piece, and the inverse power at a word's start makes them count from there.
-    # What stands between two words has value 0, so each sum may run on to the start of the next word.
-    sums = np.add.reduceat(values * powers[: len(values)], starts)
-    return mix64(sums * inverses[starts])
-
-
 def word_hashes(text: str) -> U64:
     """One 64-bit hash per word of a text, in order; that of `shingle_hash` for a shingle of this word alone."""
-    parts = [_piece_hashes(piece) for piece in pieces(text.lower(), _PIECE_CHARACTERS)]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+    from pipelines.dedup.text_kernels import text_units
+
+    return text_units(np.frombuffer(text.encode("utf-8"), dtype=np.uint8), *code_points())
 
 
-def sorted_distinct(values: NDArray[IntegerT]) -> NDArray[IntegerT]:
-    """The distinct values, ascending. `np.unique` took seven times as long on hashes: it builds a hash table."""
-    ordered = np.sort(values)
-    different = np.ones(len(ordered), dtype=bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=different[1:])
-    return ordered[different]
+def _utf8(texts: pa.Array) -> tuple[NDArray[np.uint8], I64]:
+    """The bytes behind an array of strings, without a copy, and where each text begins and ends in them."""
+    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    _, offsets, content = texts.buffers()
+    if len(texts) == 0 or content is None:
+        return np.frombuffer(b"", dtype=np.uint8), np.zeros(len(texts) + 1, dtype=np.int64)
+    places = np.frombuffer(offsets, dtype=width)[texts.offset : texts.offset + len(texts) + 1]
+    return np.frombuffer(content, dtype=np.uint8), places.astype(np.int64)
 
 
-def _combine(hashes: U64, n: int) -> U64:
-    """One hash per run of n words, in order; empty for fewer than n words."""
-    count = len(hashes) - n + 1
-    if count <= 0:
-        return np.empty(0, dtype=np.uint64)
-    total = np.zeros(count, dtype=np.uint64)
-    factor = 1
-    for offset in range(n):
-        total += hashes[offset : offset + count] * np.uint64(factor)
-        factor = factor * _WORD_BASE & _MASK
-    return total
+def shingle_sets(texts: pa.Array, words: int, characters: int, *, chained: bool = False) -> ShingleSets:
+    """The hashed shingles of texts, straight from Arrow's bytes.
 
-
-def shingle_hashes(text: str, n: int) -> U64:
-    """The distinct hashes of the word n-grams of a text, ascending; empty for a text of fewer than n words.
-
-    Equal to the set of `shingle_hash` over its n-grams.
+    Args:
+        texts: `string` or `large_string`; a null has no shingles.
+        words: units of a shingle where words are units.
+        characters: units of a shingle where characters are.
+        chained: hash units by a chain of multiplications and shifts in place of the polynomial. Long words can be made
+            whose polynomials agree (sequences of Thue and Morse, whatever the base); they do not agree in the chain.
     """
-    return sorted_distinct(_combine(word_hashes(text), n))
+    from pipelines.dedup.text_kernels import distinct_grams
+
+    content, places = _utf8(texts)
+    return ShingleSets(*distinct_grams(content, places, words, characters, *code_points(), chained))
 
 
 def shingle_hash(shingle: bytes) -> int:
-    """The 64-bit hash of one shingle: n lower-cased words joined by single spaces, in UTF-8.
+    """The 64-bit hash of one shingle: n lower-cased units joined by single spaces, in UTF-8.
 
     For use where hashes are asked for one at a time, as `datasketch.MinHash(hashfunc=shingle_hash)`.
 

@@ -14,8 +14,8 @@ from apache_beam.typehints import with_output_types
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipelines.dedup.minhash import Permutations, minhash
-from pipelines.dedup.shingles import shingle_hashes
+from pipelines.dedup.minhash import Permutations, minhash, packed
+from pipelines.dedup.shingles import shingle_sets
 from pipelines.dedup.signed_files import DocumentFile
 from pipelines.engine.runner import run_pipeline
 from pipelines.engine.settings import Engine
@@ -39,12 +39,11 @@ def spilled(references: Sequence[Any]) -> Iterator[WindowedValue]:
 
 def sign_block(documents: pa.Table, config: SignatureConfig, permutations: Permutations) -> pa.Table:
     """Rows of `signatures/` for documents (`document_id`, `content_hash`, `text`), in their order."""
-    sets = [shingle_hashes(text, config.ngram) for text in documents["text"].to_pylist()]
-    counts = np.array([len(one) for one in sets], dtype=np.int32)
-    values = minhash(sets, permutations)[counts > 0].reshape(-1)
-    ends = np.cumsum(np.where(counts > 0, config.permutations, 0), dtype=np.int32)
-    signatures = pa.ListArray.from_arrays(pa.array(np.append(np.int32(0), ends)), pa.array(values))
-    columns = [documents["document_id"], documents["content_hash"], pa.array(counts), signatures]
+    sets = shingle_sets(documents["text"].combine_chunks(), config.ngram, config.ngram_characters)
+    values, set_hashes = minhash(sets, permutations)
+    counts = pa.array(sets.counts.astype(np.int32))
+    signatures = packed(values, sets.counts > 0)
+    columns = [documents["document_id"], documents["content_hash"], counts, pa.array(set_hashes), signatures]
     return pa.Table.from_arrays(columns, schema=SIGNATURES)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -66,22 +66,27 @@ def signed_files(root: CorpusRoot, keys: Sequence[PartitionKey]) -> list[SignedF
     return files
 
 
-def read_texts(file: DocumentFile, ids: pa.Array) -> pa.Table:
-    """`document_id` and `text` of some documents of a file.
+def read_texts(file: DocumentFile, ids: pa.Array) -> Iterator[pa.Table]:
+    """`document_id` and `text` of some documents of a file, one row group at a time.
+
+    Args:
+        file: where they lie.
+        ids: distinct.
 
     Raises:
         ContractError: the file does not hold all of them.
     """
-    found = []
+    found = 0
     with Folder(file.folder_url).open_read(file.name) as stream:
         parquet = pq.ParquetFile(stream)
         for group in range(parquet.num_row_groups):
-            rows = parquet.read_row_group(group, columns=["document_id", "text"])
-            found.append(rows.filter(pc.is_in(rows["document_id"], value_set=ids)))
-    texts = pa.concat_tables(found)
-    if texts.num_rows != len(ids):
+            wanted = pc.is_in(parquet.read_row_group(group, columns=["document_id"])[0], value_set=ids)
+            if pc.any(wanted).as_py():
+                rows = parquet.read_row_group(group, columns=["document_id", "text"]).filter(wanted)
+                found += rows.num_rows
+                yield rows
+    if found != len(ids):
         raise ContractError(
-            f"{file.folder_url}/{file.name} holds {texts.num_rows} of {len(ids)} documents that signatures name; "
+            f"{file.folder_url}/{file.name} holds {found} of {len(ids)} documents that signatures name; "
             "it changed while deduplication ran: run dedup again"
         )
-    return texts

@@ -1,12 +1,12 @@
-"""Beam steps Group, Read, Compute, Group, Write: from candidate pairs to edges.
+"""Beam steps Group, Read, Compute twice, then Group and Write: from candidate pairs to edges.
 
-Pairs are grouped by the two files that hold their texts, the texts of these pairs alone are read, and pairs whose exact
-similarity is at or above the threshold are written.
+The left texts of pairs are read file by file and travel, as hashed sets, to the files of their right ones. Each file is
+read twice at most, and each set travels once per file that it has partners in, however many files there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,59 +15,101 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints import with_output_types
-from numpy.typing import NDArray
 
 from pipelines.dedup.edge_job import EdgeJob
-from pipelines.dedup.pair_blocks import PAIRS, unique_pairs
+from pipelines.dedup.pair_blocks import portion, unique_pairs
+from pipelines.dedup.set_blocks import joined_pairs, left_sets
 from pipelines.dedup.sign_documents import spilled
-from pipelines.dedup.signed_files import SignedFile, read_texts
-from pipelines.dedup.verification import similarities
+from pipelines.dedup.signed_files import read_texts
+from pipelines.dedup.verification import comparable_sets, similarities
 from pipelines.engine.spill import NumberedRef, SpillRef, read_spills
 from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
 from schemas.tables import EDGES
 
 __all__ = ["VerifyCandidates"]
 
-_CHARACTER_BYTES = 20  # memory of one character while n-grams are numbered: 10 measured on pages, more on short words
+_PAIR_BYTES = 200  # memory of one pair while repeats of it are looked for: 40 bytes as Arrow, and a hash table
+# Memory of a byte of text beside its sets: itself, 1.5 bytes of hashes in each order, and what it is decoded from.
+_TEXT_BYTES = 6
+
+
+def _split(tables: Iterable[pa.Table], budget: int) -> Iterator[pa.Table]:
+    """Tables joined until their buffers have `budget` bytes."""
+    pending: list[pa.Table] = []
+    for table in tables:
+        pending.append(table)
+        if sum(one.nbytes for one in pending) >= budget:
+            yield pa.concat_tables(pending)
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending)
 
 
 @dataclass(frozen=True)
-class _Comparison:
-    """Pairs of documents of two files, and the texts that they need."""
+class _LeftTexts:
+    """Some texts of a file, and the pairs whose left texts they are."""
 
-    number: int
-    left: SignedFile
-    right: SignedFile
     pairs: pa.Table
-    texts: list[str]
-    left_text: NDArray[np.int64]  # by pair: number of the left text
-    right_text: NDArray[np.int64]
+    texts: pa.Table
+    file: int
 
 
-class _ReadTexts(beam.DoFn):
+class _ReadLeft(beam.DoFn):
     def __init__(self, job: EdgeJob) -> None:
         self._job = job
 
-    def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[_Comparison]:
-        number, references = element
-        left, right = (self._job.files[place] for place in divmod(number, len(self._job.files)))
-        found = pa.concat_tables([PAIRS.empty_table(), *read_spills(ref for _, ref in references)])
-        pairs = unique_pairs(found)
-        columns = (pairs["left_id"].combine_chunks(), pairs["right_id"].combine_chunks())
-        if left == right:
-            texts = read_texts(left.documents, pa.concat_arrays(columns).unique())
-            places = [pc.index_in(column, value_set=texts["document_id"]).to_numpy() for column in columns]
-        else:
-            ones, others = (
-                read_texts(file.documents, column.unique()) for file, column in zip((left, right), columns, strict=True)
-            )
-            places = [
-                pc.index_in(columns[0], value_set=ones["document_id"]).to_numpy(),
-                pc.index_in(columns[1], value_set=others["document_id"]).to_numpy() + ones.num_rows,
-            ]
-            texts = pa.concat_tables([ones, others])
-        left_text, right_text = (place.astype(np.int64) for place in places)
-        yield _Comparison(number, left, right, pairs, texts["text"].to_pylist(), left_text, right_text)
+    def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[_LeftTexts]:
+        file, found = element
+        references = [reference for _, reference in found]
+        rows = sum(reference.rows for reference in references)
+        portions = -(-rows * _PAIR_BYTES // self._job.memory_bytes)
+        for number in range(portions):
+            blocks = (portion(block, "left_id", number, portions) for block in read_spills(references))
+            pairs = unique_pairs(pa.concat_tables(blocks))
+            texts = read_texts(self._job.files[file].documents, pairs["left_id"].combine_chunks().unique())
+            for some in _split(texts, self._job.memory_bytes // _TEXT_BYTES):
+                chosen = pairs.filter(pc.is_in(pairs["left_id"], value_set=some["document_id"].combine_chunks()))
+                yield _LeftTexts(chosen, some, file)
+
+
+@with_output_types(NumberedRef)
+class _ComputeLeftSets(beam.DoFn):
+    def __init__(self, job: EdgeJob) -> None:
+        self._job = job
+
+    def start_bundle(self) -> None:
+        self._spill = self._job.spill()
+
+    def process(self, element: _LeftTexts) -> Iterator[NumberedRef]:
+        sets = comparable_sets(element.texts["text"].combine_chunks(), self._job.config)
+        for right_file, rows in left_sets(element.pairs, element.texts["document_id"], sets, element.file):
+            yield from self._spill.add("sets", right_file, rows)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from spilled(self._spill.flush())
+
+
+@dataclass(frozen=True)
+class _RightTexts:
+    """Some texts of a file, and where the sets lie that they are to be compared with."""
+
+    file: int
+    number: int
+    texts: pa.Table
+    left: Sequence[SpillRef]
+
+
+class _ReadRight(beam.DoFn):
+    def __init__(self, job: EdgeJob) -> None:
+        self._job = job
+
+    def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[_RightTexts]:
+        file, found = element
+        references = [reference for _, reference in found]
+        ids = [pc.list_flatten(rows["right_ids"]).unique() for rows in read_spills(references)]
+        texts = read_texts(self._job.files[file].documents, pa.concat_arrays(ids).unique())
+        for number, some in enumerate(_split(texts, self._job.memory_bytes // _TEXT_BYTES)):
+            yield _RightTexts(file, number, some, references)
 
 
 @with_output_types(NumberedRef)
@@ -78,23 +120,28 @@ class _ComputeSimilarities(beam.DoFn):
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
-    def process(self, element: _Comparison) -> Iterator[NumberedRef]:
-        config = self._job.config
-        budget = self._job.memory_bytes // _CHARACTER_BYTES
-        values = similarities(element.texts, element.left_text, element.right_text, config.ngram, budget)
-        self._job.tally(f"files-{element.number:09d}", candidate_pairs=len(values))
-        chosen = element.pairs.filter(pa.array(values >= config.threshold))
-        rows = chosen.num_rows
-        columns = {
-            "left_id": chosen["left_id"],
-            "right_id": chosen["right_id"],
-            "right_source": pa.array([element.right.key.source] * rows, pa.string()),
-            "right_partition": pa.array([element.right.key.partition] * rows, pa.string()),
-            "similarity": pa.array(values[values >= config.threshold]),
-            "band": chosen["band"],
-        }
-        edges = pa.Table.from_arrays(list(columns.values()), schema=EDGES)
-        yield from self._spill.add("edges", element.left.documents.number, edges)
+    def process(self, element: _RightTexts) -> Iterator[NumberedRef]:
+        config, key, count = self._job.config, self._job.files[element.file].key, 0
+        right = comparable_sets(element.texts["text"].combine_chunks(), config)
+        for rows in read_spills(element.left):
+            left, pairs = joined_pairs(rows, element.texts["document_id"].combine_chunks())
+            values = similarities(left, right, (pairs.left_set, pairs.right_set), config.threshold)
+            count += len(values)
+            alike = np.flatnonzero(values >= config.threshold)
+            similar = {
+                "left_id": pairs.left_ids.take(pa.array(alike)),
+                "right_id": pairs.right_ids.take(pa.array(alike)),
+                "right_source": pa.array([key.source] * len(alike), pa.string()),
+                "right_partition": pa.array([key.partition] * len(alike), pa.string()),
+                "similarity": pa.array(values[alike]),
+                "band": pairs.bands.take(pa.array(alike)),
+            }
+            edges = pa.Table.from_arrays(list(similar.values()), schema=EDGES)
+            files = pairs.left_files[alike]
+            for file in np.unique(files).tolist():
+                part = self._job.files[file].documents.number
+                yield from self._spill.add("edges", part, edges.filter(pa.array(files == file)))
+        self._job.tally(f"right-{element.file:09d}-{element.number:06d}", candidate_pairs=count)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from spilled(self._spill.flush())
@@ -108,12 +155,15 @@ class VerifyCandidates(beam.PTransform):
         self._job = job
 
     def expand(self, pairs: Any) -> Any:
-        """Compose the steps Group, Read, Compute, Group and Write."""
+        """Compose the steps Group, Read and Compute for left and for right texts, then Group and Write."""
         by_id = ["left_id", "right_source", "right_partition", "right_id"]
         return (
             pairs
-            | "Group" >> beam.GroupByKey()
-            | "Read" >> beam.ParDo(_ReadTexts(self._job))
+            | "GroupByLeft" >> beam.GroupByKey()
+            | "ReadLeft" >> beam.ParDo(_ReadLeft(self._job))
+            | "ComputeSets" >> beam.ParDo(_ComputeLeftSets(self._job))
+            | "GroupByRight" >> beam.GroupByKey()
+            | "ReadRight" >> beam.ParDo(_ReadRight(self._job))
             | "Compute" >> beam.ParDo(_ComputeSimilarities(self._job))
             | "Parts" >> GroupAndWriteParts(PartWriter(self._job.folder, {"edges": EDGES}, {"edges": by_id}))
         )

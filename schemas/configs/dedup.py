@@ -63,6 +63,14 @@ class SignatureConfig(StageConfig):
         description="Texts are compared as sets of n-grams of lower-cased words; a text of fewer words than n has "
         "none and can be removed as an exact copy only.",
     )
+    ngram_characters: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        title="Characters of a shingle",
+        description="The same for texts of which at least half is in scripts that put no space between words, such as "
+        "Chinese, Japanese and Thai: n-grams of the characters in words.",
+    )
     permutations: int = Field(
         default=108,
         ge=1,
@@ -97,8 +105,8 @@ class EdgeConfig(SignatureConfig):
         ge=1,
         le=1_000_000,
         title="Largest bucket compared in full",
-        description="Among texts that agree in a band, each is compared with this many of the highest-ranked ones; "
-        "pairs left out are counted.",
+        description="Where more texts than this agree in a band, each is compared with this many of the "
+        "highest-ranked ones, texts of equal shingles counting as one; pairs left out are counted.",
     )
 
     @model_validator(mode="after")

@@ -42,7 +42,9 @@ def test_curve_is_the_true_one() -> None:
 
 def test_each_unit_depends_on_its_own_settings() -> None:
     config = DedupConfig(threshold=0.7, levels=("exact", "near"), memory_mib=100)
-    assert set(config.narrowed(SignatureConfig).fingerprint_view()) == {"ngram", "permutations", "seed"}
+    assert set(config.narrowed(SignatureConfig).fingerprint_view()) == {
+        *("ngram", "ngram_characters", "permutations", "seed"),
+    }
     assert "levels" not in config.narrowed(EdgeConfig).fingerprint_view()
     assert config.narrowed(EdgeConfig).threshold == 0.7
     assert "memory_mib" not in config.fingerprint_view()
