@@ -1,47 +1,68 @@
-"""The walk against a naive one, and the shapes of the design."""
+"""The walk against an answer found another way, on the shapes of the design, whole and in pieces."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dedup.walk import walk
+from pipelines.dedup.walk import EDGE_BYTES, walk
+from pipelines.dedup.walk_job import walk_graph
+from pipelines.dedup.walk_plan import component_labels, plan_walk
+from pipelines.engine.settings import Engine
+from schemas.storage import Folder
 
 Edges = list[tuple[int, int]]
 
 
-def naive_walk(kept_before: list[bool], edges: Edges) -> dict[int, int]:
-    """By removed document its keeper: go through documents in rank order, look at all edges each time."""
-    kept: list[int] = []
-    keepers = {}
+def keepers_by_elimination(kept_before: list[bool], edges: Edges) -> dict[int, int]:
+    """By removed document its keeper, found from the keepers' side.
+
+    The highest-ranked document that is left is always one that stays: take it out, and with it all that are like it.
+    """
+    like: dict[int, set[int]] = {}
+    for one, other in edges:
+        like.setdefault(one, set()).add(other)
+        like.setdefault(other, set()).add(one)
+    keepers: dict[int, int] = {}
     for document, stays in enumerate(kept_before):
-        near = [other for other in kept if (document, other) in edges or (other, document) in edges]
-        if not stays:
-            continue
-        if near:
-            keepers[document] = min(near)
-        else:
-            kept.append(document)
-    return keepers
+        if stays and document not in keepers:
+            for other in like.get(document, ()):
+                if kept_before[other]:
+                    keepers.setdefault(other, document)
+    return {removed: keeper for removed, keeper in keepers.items() if removed > keeper}
 
 
-def run_walk(kept_before: list[bool], edges: Edges) -> dict[int, int]:
-    lower = np.array([max(edge) for edge in edges], dtype=np.int64)
-    higher = np.array([min(edge) for edge in edges], dtype=np.int64)
-    removed_by = walk(np.array(kept_before, dtype=bool), lower, higher).tolist()
-    return {document: int(higher[edge]) for document, edge in enumerate(removed_by) if edge >= 0}
+def in_batches(edges: Edges, size: int = 1000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(edges), size):
+        ends = np.array(edges[start : start + size], dtype=np.int64)
+        yield ends.max(axis=1), ends.min(axis=1)
 
 
-GRAPHS = st.integers(1, 12).flatmap(
-    lambda count: st.tuples(
-        st.integers(0, count).flatmap(
-            lambda decided: st.tuples(
-                st.just(count), st.just(decided), st.lists(st.booleans(), min_size=decided, max_size=decided)
-            )
-        ),
+def keepers(count: int, edges: Edges, folder: Path, *, budget: int, workers: int = 1) -> dict[int, int]:
+    """The same from the walk, with `budget` edges held at once."""
+    removed = walk_graph(
+        np.ones(count, dtype=bool),
+        lambda: in_batches(edges),
+        len(edges),
+        budget * EDGE_BYTES,
+        Engine(workers=workers),
+        Folder(str(folder)),
+    )
+    return {node: min(edges[edge]) for node, edge in zip(*(one.tolist() for one in removed), strict=True)}
+
+
+GRAPHS = st.tuples(st.integers(1, 14), st.integers(0, 6), st.lists(st.booleans(), min_size=6, max_size=6)).flatmap(
+    lambda drawn: st.tuples(
+        st.just((drawn[0] + drawn[1], drawn[1], drawn[2][: drawn[1]])),
         st.lists(
-            st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda edge: edge[0] != edge[1]),
+            st.tuples(st.integers(0, drawn[0] + drawn[1] - 1), st.integers(0, drawn[0] + drawn[1] - 1)).filter(
+                lambda edge: edge[0] != edge[1]
+            ),
             max_size=40,
             unique_by=lambda edge: (min(edge), max(edge)),
         ),
@@ -50,40 +71,114 @@ GRAPHS = st.integers(1, 12).flatmap(
 
 
 @given(GRAPHS)
-def test_equal_to_a_naive_walk(graph: tuple[tuple[int, int, list[bool]], Edges]) -> None:
+def test_equal_to_an_elimination(graph: tuple[tuple[int, int, list[bool]], Edges]) -> None:
     (count, decided, fates), edges = graph
     edges = [edge for edge in edges if max(edge) >= decided]  # documents decided earlier have no decision left
     kept_before = fates + [True] * (count - decided)
-    keepers = run_walk(kept_before, edges)
-    assert keepers == naive_walk(kept_before, edges)
-    stays = [kept and document not in keepers for document, kept in enumerate(kept_before)]
-    assert all(stays[keeper] for keeper in keepers.values())
+    ends = np.array(edges, dtype=np.int64).reshape(-1, 2)
+    removed = walk(np.array(kept_before, dtype=bool), ends.max(axis=1), ends.min(axis=1))
+    found = {node: min(edges[edge]) for node, edge in zip(*(one.tolist() for one in removed), strict=True)}
+    assert found == keepers_by_elimination(kept_before, edges)
+    stays = [kept and document not in found for document, kept in enumerate(kept_before)]
+    assert all(stays[keeper] for keeper in found.values())
     assert not any(stays[one] and stays[other] for one, other in edges)
 
 
-def kept(count: int, edges: Edges) -> list[int]:
-    removed = run_walk([True] * count, edges)
-    return [document for document in range(count) if document not in removed]
+@given(GRAPHS, st.integers(1, 9))
+def test_a_plan_holds_every_edge_within_the_budget(
+    graph: tuple[tuple[int, int, list[bool]], Edges], budget: int
+) -> None:
+    (count, *_), edges = graph
+    plan = plan_walk(count, lambda: in_batches(edges, 3), budget)
+    labels = component_labels(count, lambda: in_batches(edges, 3))
+    pieces = {piece.number: (task, piece.hub) for task, pieces in enumerate(plan.tasks) for piece in pieces}
+    held: dict[int, Edges] = {}
+    for edge in edges:
+        held.setdefault(int(plan.piece_of[max(edge)]), []).append(edge)
+        assert labels[edge[0]] == labels[edge[1]]
+    for number, inside in held.items():
+        hub = pieces[number][1]
+        assert len(inside) <= budget if hub is None else {max(edge) for edge in inside} == {hub}
+    for one, other in edges:
+        assert pieces[int(plan.piece_of[one])][0] == pieces[int(plan.piece_of[other])][0] or not held.get(
+            int(plan.piece_of[min(one, other)])
+        )
 
 
-def test_a_path_of_5000_in_rank_order_keeps_2500() -> None:
-    assert kept(5000, [(i, i + 1) for i in range(4999)]) == list(range(0, 5000, 2))
+def ring_of(size: int, first: int) -> Edges:
+    return [(first + i, first + j) for i in range(size) for j in range(i)]
 
 
-def test_a_star_whose_hub_ranks_first_keeps_one() -> None:
-    assert kept(100_000, [(0, i) for i in range(1, 100_000)]) == [0]
+STAR = 1_000_000
+SHAPES: dict[str, tuple[int, Edges, int]] = {  # documents, edges, how many stay
+    "a chain of 5,000 in rank order": (5000, [(i, i + 1) for i in range(4999)], 2500),
+    "chains whose ends differ": (
+        903,
+        [(3 * i + a, 3 * i + b) for i in range(301) for a, b in ((0, 2), (1, 2))],
+        602,  # the middle ranks last: both ends stay
+    ),
+    "a star whose hub ranks first": (20_000, [(0, i) for i in range(1, 20_000)], 1),
+    "a star whose hub ranks last": (20_000, [(19_999, i) for i in range(19_999)], 19_999),
+    "two cliques joined by one edge": (80, [*ring_of(40, 0), *ring_of(40, 40), (39, 40)], 2),
+    "two cliques joined at their firsts": (80, [*ring_of(40, 0), *ring_of(40, 40), (0, 40)], 2),
+}
 
 
-def test_a_star_whose_hub_ranks_last_keeps_all_but_the_hub() -> None:
-    assert kept(10_000, [(9_999, i) for i in range(9_999)]) == list(range(9_999))
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("budget", [10**9, 1500, 7])
+def test_shapes_whole_and_in_rounds(shape: str, budget: int, tmp_path: Path) -> None:
+    count, edges, stay = SHAPES[shape]
+    found = keepers(count, edges, tmp_path, budget=budget)
+    assert count - len(found) == stay
+    assert found == keepers_by_elimination([True] * count, edges)
 
 
-def test_two_cliques_joined_by_one_edge_keep_one_each() -> None:
-    ones = [(i, j) for i in range(10) for j in range(i)]
-    others = [(i + 10, j + 10) for i, j in ones]
-    assert kept(20, [*ones, *others, (9, 10)]) == [0, 10]
-    assert kept(20, [*ones, *others, (0, 10)]) == [0, 11]  # the first of the second clique goes with the first one
+def test_shapes_together_on_two_workers(tmp_path: Path) -> None:
+    edges: Edges = []
+    count = 0
+    for documents, inside, _ in SHAPES.values():
+        # Ranks of the shapes are mixed with each other, as those of real components are.
+        edges += [(one * len(SHAPES) + count, other * len(SHAPES) + count) for one, other in inside]
+        count += 1
+    count = (1 + max(max(edge) for edge in edges)) if edges else 0
+    assert keepers(count, edges, tmp_path, budget=900, workers=2) == keepers_by_elimination([True] * count, edges)
 
 
-def test_no_edges_no_removals() -> None:
-    assert run_walk([True, False, True], []) == {}
+@pytest.mark.parametrize("hub_first", [True, False])
+@pytest.mark.parametrize("budget", [STAR, 300_000])
+def test_a_star_of_a_million(hub_first: bool, budget: int, tmp_path: Path) -> None:
+    leaves = np.arange(1, STAR) if hub_first else np.arange(STAR - 1)
+    hub = np.full(STAR - 1, 0 if hub_first else STAR - 1)
+    lower, higher = np.maximum(leaves, hub), np.minimum(leaves, hub)
+    parts = [slice(start, start + 250_000) for start in range(0, STAR - 1, 250_000)]
+    removed = walk_graph(
+        np.ones(STAR, dtype=bool),
+        lambda: ((lower[part], higher[part]) for part in parts),
+        STAR - 1,
+        budget * EDGE_BYTES,
+        Engine(),
+        Folder(str(tmp_path)),
+    )
+    if hub_first:
+        assert np.array_equal(removed.node, np.arange(1, STAR))
+    else:
+        assert (removed.node.tolist(), higher[removed.edge].tolist()) == ([STAR - 1], [0])
+
+
+def test_what_earlier_decisions_removed_removes_nothing(tmp_path: Path) -> None:
+    for budget in (100, 1):
+        kept_before = np.array([True, False, True, True])
+        edges = [(2, 1), (3, 0), (3, 1)]
+        removed = walk_graph(
+            kept_before,
+            lambda edges=edges: in_batches(edges),
+            len(edges),
+            budget * EDGE_BYTES,
+            Engine(),
+            Folder(str(tmp_path / str(budget))),
+        )
+        assert [one.tolist() for one in removed] == [[3], [1]]
+
+
+def test_no_edges_no_removals(tmp_path: Path) -> None:
+    assert keepers(3, [], tmp_path, budget=1) == {}
