@@ -1,6 +1,7 @@
 """The stage `dedup`: for each partition in partition order, signatures, edges and decisions.
 
-Signatures and edges are Beam jobs. Decisions are made in this process, on ids and hashes alone.
+Signatures and edges are Beam jobs. Decisions are made in this process, on ids and hashes alone; a graph that is over
+the memory budget is walked by a Beam job too.
 """
 
 from __future__ import annotations
@@ -9,20 +10,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipelines.dedup.decide_partition import decide_partition
+from pipelines.dedup.decide_partition import Decisions, decide_partitions
 from pipelines.dedup.signed_files import document_files, signed_files
 from pipelines.dedup.units import DedupUnits
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.unit import UnitOutcome, UnitOutput, run_unit
-from schemas.catalog import require_manifest, units
+from schemas.catalog import manifest_of, require_manifest, units
 from schemas.configs.dedup import DedupConfig, EdgeConfig, SignatureConfig
 from schemas.corpus_root import PartitionKey
 from schemas.storage import Folder
 
 __all__ = ["STAGE_VERSION", "pending", "run"]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 # Stored bytes for each further worker process: two workers start in 3 s, in which one core compares the 25 MB of text
 # that 8 MiB of Parquet hold.
@@ -37,6 +38,10 @@ class _Dedup:
         self.order = units(request.root, "documents")
         self.targets = [self.order.index(key) for key in request.selected("documents")]
         self.units = DedupUnits(self.root, self.config, STAGE_VERSION, self.order)
+        self.corpus: Decisions | None = None
+        # Across partitions a decision needs the edges of all; else of the partition alone.
+        self.across = self.config.scope == "corpus"
+        self.connected = list(range(len(self.order))) if self.across else self.targets
 
     def _rows(self, table: str, keys: Sequence[PartitionKey]) -> int:
         return sum(require_manifest(self.root, table, key).tables[table].rows for key in keys)
@@ -100,7 +105,7 @@ class _Dedup:
         key = self.order[position]
 
         def work(folder: Folder) -> UnitOutput:
-            output = decide_partition(self.root, self.order, position, self.config, folder)
+            output = self._decisions(position, folder).staged(position, folder)
             found = require_manifest(self.root, "edges", key).counts if self.config.near else {}
             counts = {"documents": self._rows("documents", [key]), **output.counts, **found}
             notes = {**output.notes, **(self._banding_note() if self.config.near else {})}
@@ -108,11 +113,38 @@ class _Dedup:
 
         return run_unit(self.units.decisions(position), self.engine, work)
 
+    def _decisions(self, position: int, folder: Folder) -> Decisions:
+        """Decisions that hold for a partition; across partitions they are made once, for all."""
+        if not self.across:
+            own = range(position, position + 1)
+            return decide_partitions(self.root, self.order, own, self.config, self.engine, folder)
+        if self.corpus is None:
+            own = range(len(self.order))
+            self.corpus = decide_partitions(self.root, self.order, own, self.config, self.engine, folder)
+        return self.corpus
+
+    def decided(self) -> dict[PartitionKey, str]:
+        """By partition that has decisions, the digest of these."""
+        manifests = ((key, manifest_of(self.root, "duplicates", key)) for key in self.order)
+        return {key: manifest.tables["duplicates"].digest for key, manifest in manifests if manifest}
+
+    def outdated(self) -> tuple[PartitionKey, ...]:
+        """Partitions that were not asked for, whose decisions do not hold any more."""
+        now = DedupUnits(self.root, self.config, STAGE_VERSION, self.order)
+        return tuple(
+            key
+            for position, key in enumerate(self.order)
+            if position not in self.targets
+            and manifest_of(self.root, "duplicates", key)
+            and (now.decisions(position).done() is None or (self.config.near and now.edges(position).done() is None))
+        )
+
 
 def run(request: StageRequest[DedupConfig]) -> StageResult:
     """Deduplicate the selected partitions, each against all before it.
 
-    Earlier partitions that have no signatures get them first; decisions about them stay as they are.
+    Earlier partitions that have no signatures get them first; decisions about them stay as they are. Where the policy
+    ranks across partitions, all partitions are signed and compared, and the selected ones are decided.
 
     Raises:
         InputError: there are no documents.
@@ -120,14 +152,19 @@ def run(request: StageRequest[DedupConfig]) -> StageResult:
         StageError: a pipeline failed.
     """
     dedup = _Dedup(request)
+    before = dedup.decided()
     outcomes: list[UnitOutcome] = []
     if dedup.config.needs_signatures:
-        outcomes += [dedup.sign(position) for position in range(dedup.targets[-1] + 1)]
+        outcomes += [dedup.sign(position) for position in range(max(dedup.connected) + 1)]
+    if dedup.config.near and dedup.across:
+        outcomes += [dedup.connect(position) for position in dedup.connected]
     for position in dedup.targets:
-        if dedup.config.near:
+        if dedup.config.near and not dedup.across:
             outcomes.append(dedup.connect(position))
         outcomes.append(dedup.decide(position))
-    return StageResult(stage="dedup", outcomes=tuple(outcomes))
+    now = dedup.decided()
+    changed = tuple(key for key in dedup.order if key in before and before[key] != now.get(key))
+    return StageResult(stage="dedup", outcomes=tuple(outcomes), changed=changed, outdated=dedup.outdated())
 
 
 def pending(request: StageRequest[DedupConfig]) -> int:
@@ -138,14 +175,19 @@ def pending(request: StageRequest[DedupConfig]) -> int:
     """
     dedup = _Dedup(request)
     count = 0
-    unsigned = undecided = False
-    for position in range(dedup.targets[-1] + 1):
+    unsigned = unconnected = undecided = False
+    for position in range(max(dedup.connected) + 1):
         if dedup.config.needs_signatures and dedup.units.signatures(position).done() is None:
             unsigned = True
             count += 1
-        if position not in dedup.targets:
-            continue
-        unconnected = dedup.config.near and (unsigned or dedup.units.edges(position).done() is None)
-        undecided = undecided or unconnected or dedup.units.decisions(position).done() is None
-        count += unconnected + undecided
+        if dedup.config.near and position in dedup.connected:
+            mine = unsigned or dedup.units.edges(position).done() is None
+            # A decision depends on the edges of its partition alone, or of all.
+            unconnected = mine or (unconnected and dedup.across)
+            count += mine
+        if position in dedup.targets and not dedup.across:
+            undecided = undecided or unconnected or dedup.units.decisions(position).done() is None
+            count += undecided
+    if dedup.across:
+        count += sum(unconnected or dedup.units.decisions(position).done() is None for position in dedup.targets)
     return count

@@ -129,9 +129,8 @@ def walk_graph(
     """
     most = max(1, budget // EDGE_BYTES)
     if count <= most:
-        parts = [Part(lower, higher, np.empty(0)) for lower, higher in edges()]
         none = np.empty(0, dtype=np.int64)
-        lower, higher = (np.concatenate([none, *(part[side] for part in parts)]) for side in (0, 1))
+        lower, higher = (np.concatenate(side) for side in zip((none, none), *edges(), strict=True))
         removed = walk(kept_before, lower, higher)
     else:
         tasks = _spilled(plan_walk(len(kept_before), edges, most), kept_before, edges, folder)

@@ -33,9 +33,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class WalkPlan:
-    """Attributes:
-    piece_of: by document: the number of the piece that holds the edges whose lower end it is.
-    tasks: what one worker does, each as its pieces in the order in which they are walked.
+    """Who holds which edges.
+
+    Attributes:
+        piece_of: by document: the number of the piece that holds the edges whose lower end it is.
+        tasks: what one worker does, each as its pieces in the order in which they are walked.
     """
 
     piece_of: NDArray[np.int32]
@@ -90,7 +92,7 @@ def plan_walk(documents: int, edges: EdgeBatches, budget: int) -> WalkPlan:
     bins = (np.cumsum(small) - small) // half
     _, bins = np.unique(bins, return_inverse=True)
     piece_of = bins[labels].astype(np.int32)
-    tasks = [(Piece(number),) for number in range(int(bins.max(initial=-1)) + 1)]
+    tasks: list[tuple[Piece, ...]] = [(Piece(number),) for number in range(int(bins.max(initial=-1)) + 1)]
     number = len(tasks)
     for component in np.flatnonzero(sizes > half).tolist():
         members = np.flatnonzero(labels == component)

@@ -226,8 +226,13 @@ class DedupConfig(EdgeConfig):
     def _names_are_known_and_given_once(self) -> DedupConfig:
         for what, names in (("levels", self.levels), ("policy", self.policy), ("sources", self.source_priority)):
             if len(set(names)) != len(names):
-                raise ValueError(f"{what} must name each one once")
+                raise ValueError(f"{what} name each one once; {', '.join(names)} repeats one")
         kinds = {key.kind for key in self.survivor_keys}
         if ("source" in kinds) != bool(self.source_priority):
             raise ValueError("the policy's key source and source_priority go together: give both or neither")
+        if "source" in kinds and self.scope == "partition":
+            raise ValueError(
+                "the policy's key source ranks nothing inside a partition; set scope=corpus, or put sources in "
+                "order in corpus.toml"
+            )
         return self

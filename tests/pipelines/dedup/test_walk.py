@@ -134,13 +134,14 @@ def test_shapes_whole_and_in_rounds(shape: str, budget: int, tmp_path: Path) -> 
 
 
 def test_shapes_together_on_two_workers(tmp_path: Path) -> None:
-    edges: Edges = []
-    count = 0
-    for documents, inside, _ in SHAPES.values():
-        # Ranks of the shapes are mixed with each other, as those of real components are.
-        edges += [(one * len(SHAPES) + count, other * len(SHAPES) + count) for one, other in inside]
-        count += 1
-    count = (1 + max(max(edge) for edge in edges)) if edges else 0
+    every = len(SHAPES)
+    # Ranks of the shapes are mixed with each other, as those of real components are.
+    edges = [
+        (one * every + shape, other * every + shape)
+        for shape, (_, inside, _) in enumerate(SHAPES.values())
+        for one, other in inside
+    ]
+    count = 1 + max(max(edge) for edge in edges)
     assert keepers(count, edges, tmp_path, budget=900, workers=2) == keepers_by_elimination([True] * count, edges)
 
 
