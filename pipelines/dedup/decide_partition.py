@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.dedup.audit_partition import audit_partition
+from pipelines.dedup.brake import check_brakes
 from pipelines.dedup.decisions import LEVELS, Fates, decide
 from pipelines.dedup.gather import gather
 from pipelines.dedup.tables import clusters_table, duplicates_table
@@ -26,7 +28,7 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.manifest import fingerprint
 from schemas.storage import Folder
 
-__all__ = ["Decisions", "decide_partitions"]
+__all__ = ["Decisions", "decide_partitions", "partition_output"]
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,6 @@ class Decisions:
         config = fingerprint(self.config.fingerprint_view())
         duplicates = duplicates_table(removed["document_id"], fates, self.keepers, self.order, position, config)
         return duplicates, clusters_table(duplicates, removed["captured_at"])
-
-    def staged(self, position: int, folder: Folder) -> UnitOutput:
-        """The tables of one partition in a work folder, and what there is to say of them."""
-        duplicates, clusters = self.tables(position)
-        levels = dict(zip(*_counted(duplicates["level"]), strict=True))
-        return UnitOutput(
-            tables={
-                "duplicates": _stage(folder, "duplicates", duplicates, ["removed_id"]),
-                "clusters": _stage(folder, "clusters", clusters, ["kept_source", "kept_partition", "kept_id"]),
-            },
-            counts={
-                f"{level}_removed": levels.get(level, 0) for level in LEVELS if level in {"exact", "near", *levels}
-            },
-            notes={"example": _example(duplicates)},
-        )
 
 
 def _counted(column: pa.ChunkedArray) -> tuple[list[str], list[int]]:
@@ -129,3 +116,35 @@ def decide_partitions(
     fates = fates.take(gone)
     measure_similarities(root, order, config, removed, fates, gathered.keepers)
     return Decisions(order, config, removed, fates, gathered.keepers)
+
+
+def partition_output(
+    root: CorpusRoot, decisions: Decisions, position: int, documents: int, folder: Folder
+) -> UnitOutput:
+    """The decisions on one partition, staged, looked at by the brakes and audited.
+
+    Args:
+        root: the corpus.
+        decisions: that hold for the partition.
+        position: of the partition.
+        documents: how many documents it has.
+        folder: the unit's work folder.
+
+    Raises:
+        LossBrakeError: a brake stops.
+    """
+    order, config = decisions.order, decisions.config
+    duplicates, clusters = decisions.tables(position)
+    brake = check_brakes(root, order, position, config, documents, duplicates, clusters)
+    levels = dict(zip(*_counted(duplicates["level"]), strict=True))
+    shown = [level for level in LEVELS if level in {"exact", "near", *levels}]
+    audit = audit_partition(root, order, position, config, duplicates) if config.audit_documents else None
+    notes = {"example": _example(duplicates), "brake": brake, "audit": audit}
+    return UnitOutput(
+        tables={
+            "duplicates": _stage(folder, "duplicates", duplicates, ["removed_id"]),
+            "clusters": _stage(folder, "clusters", clusters, ["kept_source", "kept_partition", "kept_id"]),
+        },
+        counts={"documents": documents, **{f"{level}_removed": levels.get(level, 0) for level in shown}},
+        notes={name: value for name, value in notes.items() if value is not None or name == "example"},
+    )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipelines.dedup.decide_partition import Decisions, decide_partitions
+from pipelines.dedup.decide_partition import Decisions, decide_partitions, partition_output
 from pipelines.dedup.signed_files import document_files, signed_files
 from pipelines.dedup.units import DedupUnits
 from pipelines.engine.settings import Engine
@@ -105,9 +105,10 @@ class _Dedup:
         key = self.order[position]
 
         def work(folder: Folder) -> UnitOutput:
-            output = self._decisions(position, folder).staged(position, folder)
+            decisions = self._decisions(position, folder)
+            output = partition_output(self.root, decisions, position, self._rows("documents", [key]), folder)
             found = require_manifest(self.root, "edges", key).counts if self.config.near else {}
-            counts = {"documents": self._rows("documents", [key]), **output.counts, **found}
+            counts = {**output.counts, **found}
             notes = {**output.notes, **(self._banding_note() if self.config.near else {})}
             return replace(output, counts=counts, notes=notes)
 
