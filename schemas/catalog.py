@@ -15,7 +15,7 @@ from schemas.tables import TABLES
 __all__ = ["iterate_table", "manifest_of", "manifest_table", "read_table", "require_manifest", "units"]
 
 # The manifest of a unit lies in the folder of its stage's first table.
-_FIRST_TABLE = {"dropped": "documents", "dead": "documents", "clusters": "duplicates"}
+_FIRST_TABLE = {"dropped": "documents", "dead": "documents", "bands": "edges", "clusters": "duplicates"}
 
 
 def manifest_table(table: str) -> str:

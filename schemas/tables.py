@@ -9,6 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 __all__ = [
+    "BANDS",
     "CLUSTERS",
     "CONTAMINATED",
     "DEAD",
@@ -100,6 +101,14 @@ EDGES = pa.schema(
     ]
 )
 
+BANDS = pa.schema(
+    [
+        pa.field("document_id", ID, nullable=False),
+        pa.field("content_hash", ID, nullable=False),
+        pa.field("keys", pa.binary(), nullable=False),  # the document's band keys, 8 bytes each, lowest byte first
+    ]
+)
+
 DUPLICATES = pa.schema(
     [
         pa.field("removed_id", ID, nullable=False),
@@ -147,6 +156,7 @@ TABLES: dict[str, pa.Schema] = {
     "dead": DEAD,
     "signatures": SIGNATURES,
     "edges": EDGES,
+    "bands": BANDS,
     "duplicates": DUPLICATES,
     "clusters": CLUSTERS,
     "contaminated": CONTAMINATED,

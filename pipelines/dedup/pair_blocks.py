@@ -12,7 +12,7 @@ from pipelines.dedup.banding import Meeting, MeetingPairs, band_keys, bands_of, 
 from schemas.configs.dedup import Banding
 from schemas.tables import ID
 
-__all__ = ["BAND_KEYS", "PAIRS", "key_blocks", "meeting_of", "pair_blocks", "unique_pairs"]
+__all__ = ["BAND_KEYS", "PAIRS", "grouped_keys", "key_blocks", "meeting_of", "pair_blocks", "unique_pairs"]
 
 I64 = NDArray[np.int64]
 
@@ -57,11 +57,16 @@ def key_blocks(signatures: pa.Table, file: int, banding: Banding, ranges: int) -
     values = signatures["signature"].combine_chunks().flatten().to_numpy()
     keys = band_keys(values.reshape(signatures.num_rows, -1), banding).reshape(-1)
     documents = pa.array(np.repeat(np.arange(signatures.num_rows), banding.bands))
+    yield from grouped_keys(keys, file, signatures.select(["content_hash", "document_id"]).take(documents), ranges)
+
+
+def grouped_keys(
+    keys: NDArray[np.uint64], file: int, documents: pa.Table, ranges: int
+) -> Iterator[tuple[int, pa.Table]]:
+    """Keys and their documents (`content_hash`, `document_id`), all of one signed file, by range of the hash."""
     files = pa.array(np.full(len(keys), file, dtype=np.int32))
-    columns = [signatures[name].take(documents) for name in ("content_hash", "document_id")]
-    yield from _by_group(
-        pa.Table.from_arrays([pa.array(keys), files, *columns], schema=BAND_KEYS), key_ranges(keys, ranges)
-    )
+    columns = [pa.array(keys), files, documents["content_hash"], documents["document_id"]]
+    yield from _by_group(pa.Table.from_arrays(columns, schema=BAND_KEYS), key_ranges(keys, ranges))
 
 
 def _id_words(column: pa.ChunkedArray) -> NDArray[np.uint64]:

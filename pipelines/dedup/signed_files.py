@@ -38,6 +38,8 @@ class SignedFile:
         folder_url: the folder of the signatures.
         name: the name of the file there.
         documents: the file with the texts.
+        rows: how many signatures it holds.
+        bands_url: the folder where band keys of these signatures lie, in a file of the same name; empty where none do.
     """
 
     number: int
@@ -46,6 +48,8 @@ class SignedFile:
     folder_url: str
     name: str
     documents: DocumentFile
+    rows: int = 0
+    bands_url: str = ""
 
 
 def document_files(root: CorpusRoot, key: PartitionKey) -> list[DocumentFile]:
@@ -62,7 +66,7 @@ def signed_files(root: CorpusRoot, keys: Sequence[PartitionKey]) -> list[SignedF
         documents = {part_name(file.number): file for file in document_files(root, key)}
         url = root.partition_folder("signatures", key).url
         for file in require_manifest(root, "signatures", key).tables["signatures"].files:
-            files.append(SignedFile(len(files), order, key, url, file.name, documents[file.name]))
+            files.append(SignedFile(len(files), order, key, url, file.name, documents[file.name], file.rows))
     return files
 
 

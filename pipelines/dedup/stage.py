@@ -74,17 +74,18 @@ class _Dedup:
         keys = self.order[: position + 1]
 
         def work(folder: Folder) -> UnitOutput:
+            from pipelines.dedup.band_index import indexed_files
             from pipelines.dedup.edge_job import EdgeJob
             from pipelines.dedup.find_edges import run_find_edges
             from pipelines.engine.write_parts import staged_tables
 
-            files = tuple(signed_files(self.root, keys))
+            config = self.config.narrowed(EdgeConfig)
+            files = indexed_files(self.root, signed_files(self.root, keys), position, config, STAGE_VERSION)
             counts = {"candidate_pairs": 0, "pairs_not_compared": 0}
             if self._rows("signatures", keys[-1:]):
-                job = EdgeJob(files, self.config.narrowed(EdgeConfig), folder, self.config.memory_mib * 2**20, position)
-                engine = self._engine_for("signatures", keys)
-                counts = run_find_edges(job, self._rows("signatures", keys), engine)
-            tables = staged_tables(folder, ["edges"])
+                job = EdgeJob(files, config, folder, self.config.memory_mib * 2**20, position)
+                counts = run_find_edges(job, self._engine_for("signatures", keys))
+            tables = staged_tables(folder, ["edges", "bands"])
             counts["verified_edges"] = tables["edges"].rows
             return UnitOutput(tables=tables, counts=counts, notes=self._banding_note())
 
