@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,8 +14,9 @@ from schemas.catalog import require_manifest
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError
 from schemas.storage import Folder
+from schemas.tables import DOCUMENTS
 
-__all__ = ["DocumentFile", "SignedFile", "document_files", "read_texts", "signed_files"]
+__all__ = ["DocumentFile", "SignedFile", "document_files", "read_documents", "read_texts", "signed_files"]
 
 
 @dataclass(frozen=True)
@@ -70,19 +71,24 @@ def signed_files(root: CorpusRoot, keys: Sequence[PartitionKey]) -> list[SignedF
     return files
 
 
+def read_documents(file: DocumentFile, ids: pa.Array, columns: list[str]) -> Iterator[pa.Table]:
+    """Some columns of some documents of a file; only row groups that hold one of them are decoded."""
+    with Folder(file.folder_url).open_read(file.name) as stream:
+        parquet = pq.ParquetFile(stream)
+        for group in range(parquet.num_row_groups):
+            met = pc.is_in(parquet.read_row_group(group, columns=["document_id"])["document_id"], value_set=ids)
+            if pc.any(met).as_py():
+                yield parquet.read_row_group(group, columns=columns).filter(met)
+
+
 def read_texts(file: DocumentFile, ids: pa.Array) -> pa.Table:
     """`document_id` and `text` of some documents of a file.
 
     Raises:
         ContractError: the file does not hold all of them.
     """
-    found = []
-    with Folder(file.folder_url).open_read(file.name) as stream:
-        parquet = pq.ParquetFile(stream)
-        for group in range(parquet.num_row_groups):
-            rows = parquet.read_row_group(group, columns=["document_id", "text"])
-            found.append(rows.filter(pc.is_in(rows["document_id"], value_set=ids)))
-    texts = pa.concat_tables(found)
+    schema = pa.schema([DOCUMENTS.field(name) for name in ("document_id", "text")])
+    texts = pa.concat_tables([schema.empty_table(), *read_documents(file, ids, ["document_id", "text"])])
     if texts.num_rows != len(ids):
         raise ContractError(
             f"{file.folder_url}/{file.name} holds {texts.num_rows} of {len(ids)} documents that signatures name; "

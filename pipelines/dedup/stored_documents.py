@@ -7,30 +7,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.dedup.signed_files import document_files
+from pipelines.dedup.signed_files import document_files, read_documents
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError
-from schemas.storage import Folder
 
 __all__ = ["find_documents", "texts_of"]
 
 
 def find_documents(root: CorpusRoot, key: PartitionKey, ids: pa.Array, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """`document_id` and some columns of the documents of a partition that have one of these ids.
-
-    Only row groups that hold one of them are decoded; a partition without documents gives nothing.
-    """
+    """`document_id` and some columns of the documents of a partition that have one of these ids."""
     for file in document_files(root, key):
-        with Folder(file.folder_url).open_read(file.name) as stream:
-            parquet = pq.ParquetFile(stream)
-            for group in range(parquet.num_row_groups):
-                met = pc.is_in(parquet.read_row_group(group, columns=["document_id"])["document_id"], value_set=ids)
-                if pc.any(met).as_py():
-                    yield parquet.read_row_group(group, columns=["document_id", *columns]).filter(met)
+        yield from read_documents(file, ids, ["document_id", *columns])
 
 
 def texts_of(
