@@ -126,18 +126,19 @@ class _Dedup:
         return self.corpus
 
     def decided(self) -> dict[PartitionKey, str]:
-        """By partition that has decisions, the digest of these."""
-        manifests = ((key, manifest_of(self.root, "duplicates", key)) for key in self.order)
+        """By selected partition that has decisions, the digest of these."""
+        manifests = ((self.order[one], manifest_of(self.root, "duplicates", self.order[one])) for one in self.targets)
         return {key: manifest.tables["duplicates"].digest for key, manifest in manifests if manifest}
 
     def outdated(self) -> tuple[PartitionKey, ...]:
         """Partitions that were not asked for, whose decisions do not hold any more."""
         now = DedupUnits(self.root, self.config, STAGE_VERSION, self.order)
+        first = 0 if self.across else self.targets[0]
         return tuple(
-            key
-            for position, key in enumerate(self.order)
+            self.order[position]
+            for position in range(first, len(self.order))
             if position not in self.targets
-            and manifest_of(self.root, "duplicates", key)
+            and manifest_of(self.root, "duplicates", self.order[position])
             and (now.decisions(position).done() is None or (self.config.near and now.edges(position).done() is None))
         )
 

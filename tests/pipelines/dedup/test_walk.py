@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from walk_shapes import SHAPES, Edges, in_batches, keepers_by_elimination, mixed_shapes
 
 from pipelines.dedup.walk import EDGE_BYTES, walk
 from pipelines.dedup.walk_job import walk_graph
 from pipelines.dedup.walk_plan import component_labels, plan_walk
 from pipelines.engine.settings import Engine
 from schemas.storage import Folder
-
-Edges = list[tuple[int, int]]
-
-
-def keepers_by_elimination(kept_before: list[bool], edges: Edges) -> dict[int, int]:
-    """By removed document its keeper, found from the keepers' side.
-
-    The highest-ranked document that is left is always one that stays: take it out, and with it all that are like it.
-    """
-    like: dict[int, set[int]] = {}
-    for one, other in edges:
-        like.setdefault(one, set()).add(other)
-        like.setdefault(other, set()).add(one)
-    keepers: dict[int, int] = {}
-    for document, stays in enumerate(kept_before):
-        if stays and document not in keepers:
-            for other in like.get(document, ()):
-                if kept_before[other]:
-                    keepers.setdefault(other, document)
-    return {removed: keeper for removed, keeper in keepers.items() if removed > keeper}
-
-
-def in_batches(edges: Edges, size: int = 1000) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start in range(0, len(edges), size):
-        ends = np.array(edges[start : start + size], dtype=np.int64)
-        yield ends.max(axis=1), ends.min(axis=1)
 
 
 def keepers(count: int, edges: Edges, folder: Path, *, budget: int, workers: int = 1) -> dict[int, int]:
@@ -105,23 +79,7 @@ def test_a_plan_holds_every_edge_within_the_budget(
         )
 
 
-def ring_of(size: int, first: int) -> Edges:
-    return [(first + i, first + j) for i in range(size) for j in range(i)]
-
-
 STAR = 1_000_000
-SHAPES: dict[str, tuple[int, Edges, int]] = {  # documents, edges, how many stay
-    "a chain of 5,000 in rank order": (5000, [(i, i + 1) for i in range(4999)], 2500),
-    "chains whose ends differ": (
-        903,
-        [(3 * i + a, 3 * i + b) for i in range(301) for a, b in ((0, 2), (1, 2))],
-        602,  # the middle ranks last: both ends stay
-    ),
-    "a star whose hub ranks first": (20_000, [(0, i) for i in range(1, 20_000)], 1),
-    "a star whose hub ranks last": (20_000, [(19_999, i) for i in range(19_999)], 19_999),
-    "two cliques joined by one edge": (80, [*ring_of(40, 0), *ring_of(40, 40), (39, 40)], 2),
-    "two cliques joined at their firsts": (80, [*ring_of(40, 0), *ring_of(40, 40), (0, 40)], 2),
-}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -133,15 +91,9 @@ def test_shapes_whole_and_in_rounds(shape: str, budget: int, tmp_path: Path) -> 
     assert found == keepers_by_elimination([True] * count, edges)
 
 
+@pytest.mark.slow
 def test_shapes_together_on_two_workers(tmp_path: Path) -> None:
-    every = len(SHAPES)
-    # Ranks of the shapes are mixed with each other, as those of real components are.
-    edges = [
-        (one * every + shape, other * every + shape)
-        for shape, (_, inside, _) in enumerate(SHAPES.values())
-        for one, other in inside
-    ]
-    count = 1 + max(max(edge) for edge in edges)
+    count, edges = mixed_shapes()
     assert keepers(count, edges, tmp_path, budget=900, workers=2) == keepers_by_elimination([True] * count, edges)
 
 
