@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import lzma
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.corpus_digest import corpus_digest
 from pipelines.dedup.band_index import KeyFilter
 from pipelines.dedup.stage import pending
 from schemas.corpus_root import PartitionKey
@@ -189,3 +194,35 @@ def test_four_releases_of_real_pages_end_alike_in_order_late_and_from_scratch(
     assert sum(len(expected["duplicates", name]) for name in names) > 400
     assert ended(ordered) == expected
     assert ended(late) == expected
+
+
+@pytest.mark.slow
+def test_five_kills_change_nothing(make_corpus: Any, texts: Any) -> None:
+    undisturbed, killed = make_corpus(), make_corpus()
+    for corpus in (undisturbed, killed):
+        for partition in PARTITIONS:
+            corpus.put(partition, texts[partition], files=2)
+    undisturbed.dedup()
+    place = Path(killed.root.url)
+    moments = (
+        ".work/dedup-signatures/web/*/*",
+        f"signatures/web/{PARTITIONS[1]}/manifest.json",
+        ".work/dedup-edges/web/*/*/spill/*",
+        f"edges/web/{PARTITIONS[1]}/part-*",
+        f"duplicates/web/{PARTITIONS[1]}/manifest.json",
+    )
+    command = [sys.executable, "-m", "flows.cli", "run", "dedup", "--root", str(place), "--workers", "1"]
+    for moment in moments:
+        with subprocess.Popen(
+            command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            until = time.monotonic() + 120
+            while not list(place.glob(moment)):
+                assert process.poll() is None, f"ended before {moment}"
+                assert time.monotonic() < until
+                time.sleep(0.005)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    killed.dedup()
+    assert corpus_digest(killed.root).by_table == corpus_digest(undisturbed.root).by_table
+    assert pending(killed.request()) == 0
