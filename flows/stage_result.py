@@ -30,4 +30,11 @@ def _unit(outcome: UnitOutcome) -> dict[str, Any]:
 def stage_result_json(result: StageResult) -> dict[str, Any]:
     """Units in the order in which they were done, with their counts; sizes in bytes."""
     units = [_unit(outcome) for outcome in result.outcomes]
-    return {"stage": result.stage, "done": result.done, "skipped": result.skipped, "units": units}
+    return {
+        "stage": result.stage,
+        "done": result.done,
+        "skipped": result.skipped,
+        "units": units,
+        "changed": [str(key) for key in result.changed],
+        "outdated": [str(key) for key in result.outdated],
+    }

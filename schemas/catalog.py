@@ -18,6 +18,7 @@ __all__ = ["iterate_table", "manifest_of", "manifest_table", "read_table", "requ
 _FIRST_TABLE = {
     "dropped": "documents",
     "dead": "documents",
+    "bands": "edges",
     "clusters": "duplicates",
     "ngram_counts": "overlaps",
     "item_overlaps": "contaminated",

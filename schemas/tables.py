@@ -9,6 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 __all__ = [
+    "BANDS",
     "CLUSTERS",
     "CONTAMINATED",
     "DEAD",
@@ -106,6 +107,16 @@ EDGES = pa.schema(
     ]
 )
 
+BANDS = pa.schema(
+    [
+        pa.field("shingles", pa.int32(), nullable=False),
+        pa.field("set_hash", pa.uint64(), nullable=False),
+        pa.field("content_hash", ID, nullable=False),
+        pa.field("document_id", ID, nullable=False),
+        pa.field("keys", pa.binary(), nullable=False),  # the document's band keys, 8 bytes each, lowest byte first
+    ]
+)
+
 DUPLICATES = pa.schema(
     [
         pa.field("removed_id", ID, nullable=False),
@@ -185,6 +196,7 @@ TABLES: dict[str, pa.Schema] = {
     "dead": DEAD,
     "signatures": SIGNATURES,
     "edges": EDGES,
+    "bands": BANDS,
     "duplicates": DUPLICATES,
     "clusters": CLUSTERS,
     "overlaps": OVERLAPS,

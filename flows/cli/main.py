@@ -17,6 +17,7 @@ import typer
 
 from flows.cli import (
     dataflow_commands,
+    dedup_commands,
     demo_command,
     flink_commands,
     maintenance,
@@ -46,6 +47,7 @@ training_commands.register(app)
 maintenance.register(app)
 takedown_command.register(app)
 trace_command.register(app)
+dedup_commands.register(app)
 demo_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from flows.cli.output import print_json, working
+from flows.cli.output import existing_corpus, print_json, working
 from flows.cli.run_command import show_units
-
-if TYPE_CHECKING:
-    from schemas.corpus_root import CorpusRoot
 
 __all__ = ["register"]
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line.")]
-
-
-def _existing(url: str) -> CorpusRoot:
-    from schemas.corpus_root import CorpusRoot
-    from schemas.errors import InputError
-
-    root = CorpusRoot(url)
-    if not root.folder.exists():
-        raise InputError(f"no corpus in {url}; give a folder that `corpusmill run` has written")
-    return root
 
 
 def _digest(
@@ -34,7 +21,7 @@ def _digest(
 ) -> None:
     from pipelines.corpus_digest import corpus_digest
 
-    digest = corpus_digest(_existing(root))
+    digest = corpus_digest(existing_corpus(root))
     if as_json:
         print_json({"digest": digest.total, "tables": digest.by_table})
         return
@@ -58,7 +45,7 @@ def _replay(
     from flows.stage_result import stage_result_json
     from pipelines.cleaning.replay import replay
 
-    corpus, engine = _existing(root), choose_engine(runner, workers)
+    corpus, engine = existing_corpus(root), choose_engine(runner, workers)
     with open_run_log(corpus, command="replay", error=error) as log, working("replay") as tell:
         result = stage_result_json(replay(corpus, replace(engine, on_progress=tell), error))
         for unit in result["units"]:
@@ -76,7 +63,7 @@ def _gc(
 ) -> None:
     from pipelines.garbage import collect
 
-    paths = collect(_existing(root), dry_run)
+    paths = collect(existing_corpus(root), dry_run)
     if as_json:
         print_json({"dry_run": dry_run, "removed": paths})
         return
@@ -99,7 +86,7 @@ def _report(
     from flows.report.page import write_report
     from schemas.errors import ConfigError
 
-    corpus = _existing(root)
+    corpus = existing_corpus(root)
     if funnel and (run or finetune_run):
         raise ConfigError("--funnel is a page on documents alone; leave out --run and --finetune-run")
     written = write_funnel_report(corpus.url, out) if funnel else write_report(corpus.url, run, finetune_run, out)

@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["complain", "print_json", "print_table", "working"]
+if TYPE_CHECKING:
+    from schemas.corpus_root import CorpusRoot
+
+__all__ = ["complain", "existing_corpus", "print_json", "print_table", "working"]
 
 _LINE_SECONDS = 2.0
 
@@ -17,6 +20,21 @@ _LINE_SECONDS = 2.0
 def complain(message: str) -> None:
     """One line on stderr."""
     sys.stderr.write(f"corpusmill: {' '.join(message.split())}\n")
+
+
+def existing_corpus(url: str) -> CorpusRoot:
+    """The corpus at a path or URL that the user gave.
+
+    Raises:
+        InputError: there is none.
+    """
+    from schemas.corpus_root import CorpusRoot
+    from schemas.errors import InputError
+
+    root = CorpusRoot(url)
+    if not root.folder.exists():
+        raise InputError(f"no corpus in {url}; give a folder that `corpusmill run` has written")
+    return root
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.dedup_commands import dedup_remarks
 from flows.cli.output import print_json, print_table, working
 
 if TYPE_CHECKING:
@@ -121,8 +122,10 @@ def _run(
     result = _perform(stage, request)
     if as_json:
         print_json({**result, "seconds": round(time.monotonic() - started, 3)})
-    else:
-        show_units(stage, result["units"])
+        return
+    show_units(stage, result["units"])
+    for line in dedup_remarks(result) if stage == "dedup" else ():
+        typer.echo(line)
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.output import print_json, working
+from flows.cli.output import existing_corpus, print_json, working
 
 if TYPE_CHECKING:
     from pipelines.takedown.take_down import TakedownReport
@@ -98,12 +98,8 @@ def _takedown(
     from flows.run_log import open_run_log
     from flows.stage_request import choose_engine
     from pipelines.takedown.take_down import Wanted, take_down
-    from schemas.corpus_root import CorpusRoot
-    from schemas.errors import InputError
 
-    corpus = CorpusRoot(root)
-    if not corpus.folder.exists():
-        raise InputError(f"no corpus in {root}; give a folder that `corpusmill run` has written")
+    corpus = existing_corpus(root)
     wanted = Wanted(tuple(url or ()), tuple(domain or ()), _lines(id_file))
     engine = choose_engine(runner, workers)
     if dry_run:

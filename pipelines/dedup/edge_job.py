@@ -6,12 +6,15 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 
+from pipelines.dedup.band_index import KeyFilter, own_keys
 from pipelines.dedup.signed_files import SignedFile
 from pipelines.engine.spill import BucketedSpill
 from schemas.configs.dedup import EdgeConfig
 from schemas.storage import Folder
 
-__all__ = ["EdgeJob"]
+__all__ = ["FILTER_NAME", "EdgeJob"]
+
+FILTER_NAME = "keys.bits"  # the filter of the new partition's band keys, in the work folder
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,19 @@ class EdgeJob:
     folder: Folder
     memory_bytes: int
     position: int
+
+    def write_filter(self) -> None:
+        """Leave the filter of the new partition's band keys where workers look for it, if one of them will."""
+        if any(file.bands_url for file in self.files):
+            mine = [file for file in self.files if file.order == self.position]
+            count = sum(file.rows for file in mine) * self.config.banding.bands
+            keys = KeyFilter.of(count, own_keys(mine, self.config.banding))
+            self.folder.put_whole(FILTER_NAME, keys.to_bytes())
+
+    def documents_that_meet(self) -> int:
+        """How many documents have keys that are grouped, at most about: the index gives few of those before."""
+        unindexed = sum(file.rows for file in self.files if not file.bands_url)
+        return min(sum(file.rows for file in self.files), 4 * unindexed)
 
     def spill(self) -> BucketedSpill:
         """A spill in the work folder."""

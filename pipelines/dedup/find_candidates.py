@@ -1,6 +1,8 @@
 """Beam steps Read, Compute, Group, Pair: from signatures to the pairs of documents that meet in a band.
 
 Signatures become band keys, keys are grouped by ranges of their hash, and documents that meet under a key are paired.
+Of earlier partitions that have an index the keys come from there, and only those that a document of the new one may
+have (`band_index.py`); the keys of the new one are written as its index.
 A group holds references to files of keys; one range of keys is in the memory of a worker at once.
 """
 
@@ -15,13 +17,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.typehints import with_output_types
 
+from pipelines.dedup.band_index import KeyFilter, band_rows, looked_up
 from pipelines.dedup.banding import pairs_that_meet
-from pipelines.dedup.edge_job import EdgeJob
-from pipelines.dedup.pair_blocks import BAND_KEYS, key_blocks, meeting_of, pair_blocks
+from pipelines.dedup.edge_job import FILTER_NAME, EdgeJob
+from pipelines.dedup.pair_blocks import BAND_KEYS, grouped_keys, key_blocks, meeting_of, pair_blocks
 from pipelines.dedup.sign_documents import spilled
 from pipelines.dedup.signed_files import SignedFile
 from pipelines.engine.spill import NumberedRef, SpillRef, read_spills
+from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
 from schemas.storage import Folder
+from schemas.tables import BANDS
 
 __all__ = ["FindCandidates"]
 
@@ -33,6 +38,8 @@ _KEY_BYTES = 250
 @with_output_types(tuple[int, pa.Table])
 class _ReadSignatures(beam.DoFn):
     def process(self, element: SignedFile) -> Iterator[tuple[int, pa.Table]]:
+        if element.bands_url:
+            return
         with Folder(element.folder_url).open_read(element.name) as stream:
             columns = ["document_id", "content_hash", "shingles", "set_hash", "signature"]
             for batch in pq.ParquetFile(stream).iter_batches(_BLOCK_ROWS, columns=columns):
@@ -53,6 +60,48 @@ class _ComputeBandKeys(beam.DoFn):
         file, signatures = element
         for number, block in key_blocks(signatures, file, self._job.config.banding, self._ranges):
             yield from self._spill.add("keys", number, block)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from spilled(self._spill.flush())
+
+
+@with_output_types(NumberedRef)
+class _LookUp(beam.DoFn):
+    def __init__(self, job: EdgeJob, ranges: int) -> None:
+        self._job = job
+        self._ranges = ranges
+
+    def start_bundle(self) -> None:
+        self._spill = self._job.spill()
+        self._keys: KeyFilter | None = None
+
+    def process(self, element: SignedFile) -> Iterator[NumberedRef]:
+        if not element.bands_url:
+            return
+        if self._keys is None:
+            self._keys = KeyFilter.from_bytes(self._job.folder.read(FILTER_NAME))
+        for keys, documents in looked_up(element, self._keys, self._job.config.banding.bands):
+            for number, block in grouped_keys(keys, element.number, documents, self._ranges):
+                yield from self._spill.add("keys", number, block)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from spilled(self._spill.flush())
+
+
+@with_output_types(NumberedRef)
+class _ComputeIndex(beam.DoFn):
+    def __init__(self, job: EdgeJob) -> None:
+        self._job = job
+        self._parts = {file.number: file.documents.number for file in job.files if file.order == job.position}
+
+    def start_bundle(self) -> None:
+        self._spill = self._job.spill()
+
+    def process(self, element: tuple[int, pa.Table]) -> Iterator[NumberedRef]:
+        file, signatures = element
+        if file in self._parts and signatures.num_rows:
+            rows = band_rows(signatures, self._job.config.banding)
+            yield from self._spill.add("bands", self._parts[file], rows)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from spilled(self._spill.flush())
@@ -94,10 +143,16 @@ class FindCandidates(beam.PTransform):
 
     def expand(self, files: Any) -> Any:
         """Compose the steps Read, Compute, Group and Pair."""
+        signatures = files | "Read" >> beam.ParDo(_ReadSignatures())
+        writer = PartWriter(self._job.folder, {"bands": BANDS}, {"bands": ["document_id"]})
+        _ = signatures | "Index" >> beam.ParDo(_ComputeIndex(self._job)) | "IndexParts" >> GroupAndWriteParts(writer)
+        keys = (
+            signatures | "Compute" >> beam.ParDo(_ComputeBandKeys(self._job, self._ranges)),
+            files | "LookUp" >> beam.ParDo(_LookUp(self._job, self._ranges)),
+        )
         return (
-            files
-            | "Read" >> beam.ParDo(_ReadSignatures())
-            | "Compute" >> beam.ParDo(_ComputeBandKeys(self._job, self._ranges))
+            keys
+            | "Flatten" >> beam.Flatten()
             | "Group" >> beam.GroupByKey()
             | "Pair" >> beam.ParDo(_PairKeys(self._job))
         )

@@ -15,12 +15,11 @@ from pipelines.engine.settings import Engine
 __all__ = ["run_find_edges"]
 
 
-def run_find_edges(job: EdgeJob, documents: int, engine: Engine) -> dict[str, int]:
+def run_find_edges(job: EdgeJob, engine: Engine) -> dict[str, int]:
     """Find the edges of a partition and leave them staged below the job's folder.
 
     Args:
         job: what to work on.
-        documents: how many documents have signatures in the job's files.
         engine: where to run.
 
     Returns:
@@ -29,9 +28,10 @@ def run_find_edges(job: EdgeJob, documents: int, engine: Engine) -> dict[str, in
 
     def build(pipeline: beam.Pipeline) -> Any:
         listed = pipeline | "List" >> beam.Create(list(job.files)) | "Spread" >> beam.Reshuffle()
-        candidates = listed | "Candidates" >> FindCandidates(job, documents)
+        candidates = listed | "Candidates" >> FindCandidates(job, job.documents_that_meet())
         return candidates | "Verify" >> VerifyCandidates(job)
 
+    job.write_filter()
     run_pipeline(build, engine, "dedup-edges", job.folder)
     tallies = job.tallies()
     return {name: tallies[name] for name in ("candidate_pairs", "pairs_not_compared")}

@@ -13,7 +13,18 @@ from pipelines.dedup.minhash import unpacked
 from schemas.configs.dedup import Banding
 from schemas.tables import ID
 
-__all__ = ["BAND_KEYS", "PAIRS", "by_group", "key_blocks", "meeting_of", "pair_blocks", "portion", "unique_pairs"]
+__all__ = [
+    "BAND_KEYS",
+    "KEYED",
+    "PAIRS",
+    "by_group",
+    "grouped_keys",
+    "key_blocks",
+    "meeting_of",
+    "pair_blocks",
+    "portion",
+    "unique_pairs",
+]
 
 I64 = NDArray[np.int64]
 
@@ -27,6 +38,9 @@ BAND_KEYS = pa.schema(
         pa.field("document_id", ID, nullable=False),
     ]
 )
+
+# What a band key says of its document.
+KEYED = ["shingles", "set_hash", "content_hash", "document_id"]
 
 PAIRS = pa.schema(
     [
@@ -60,10 +74,16 @@ def key_blocks(signatures: pa.Table, file: int, banding: Banding, ranges: int) -
         return
     keys = band_keys(unpacked(signatures["signature"].combine_chunks()), banding).reshape(-1)
     documents = pa.array(np.repeat(np.arange(signatures.num_rows), banding.bands))
+    yield from grouped_keys(keys, file, signatures.select(KEYED).take(documents), ranges)
+
+
+def grouped_keys(
+    keys: NDArray[np.uint64], file: int, documents: pa.Table, ranges: int
+) -> Iterator[tuple[int, pa.Table]]:
+    """Keys and their documents (columns `KEYED`), all of one signed file, by range of the hash."""
     files = pa.array(np.full(len(keys), file, dtype=np.int32))
-    repeated = [signatures[name].take(documents) for name in ("shingles", "set_hash", "content_hash", "document_id")]
-    table = pa.Table.from_arrays([pa.array(keys), files, *repeated], schema=BAND_KEYS)
-    yield from by_group(table, key_ranges(keys, ranges))
+    columns = [pa.array(keys), files, *(documents[name] for name in KEYED)]
+    yield from by_group(pa.Table.from_arrays(columns, schema=BAND_KEYS), key_ranges(keys, ranges))
 
 
 def _id_words(column: pa.ChunkedArray) -> NDArray[np.uint64]:

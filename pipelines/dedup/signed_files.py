@@ -15,7 +15,7 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError
 from schemas.storage import Folder
 
-__all__ = ["DocumentFile", "SignedFile", "document_files", "read_texts", "signed_files"]
+__all__ = ["DocumentFile", "SignedFile", "document_files", "read_documents", "read_texts", "signed_files"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class SignedFile:
         folder_url: the folder of the signatures.
         name: the name of the file there.
         documents: the file with the texts.
+        rows: how many signatures it holds.
+        bands_url: the folder where band keys of these signatures lie, in a file of the same name; empty where none do.
     """
 
     number: int
@@ -46,6 +48,8 @@ class SignedFile:
     folder_url: str
     name: str
     documents: DocumentFile
+    rows: int = 0
+    bands_url: str = ""
 
 
 def document_files(root: CorpusRoot, key: PartitionKey) -> list[DocumentFile]:
@@ -62,8 +66,18 @@ def signed_files(root: CorpusRoot, keys: Sequence[PartitionKey]) -> list[SignedF
         documents = {part_name(file.number): file for file in document_files(root, key)}
         url = root.partition_folder("signatures", key).url
         for file in require_manifest(root, "signatures", key).tables["signatures"].files:
-            files.append(SignedFile(len(files), order, key, url, file.name, documents[file.name]))
+            files.append(SignedFile(len(files), order, key, url, file.name, documents[file.name], file.rows))
     return files
+
+
+def read_documents(file: DocumentFile, ids: pa.Array, columns: list[str]) -> Iterator[pa.Table]:
+    """Some columns of some documents of a file; only row groups that hold one of them are decoded."""
+    with Folder(file.folder_url).open_read(file.name) as stream:
+        parquet = pq.ParquetFile(stream)
+        for group in range(parquet.num_row_groups):
+            met = pc.is_in(parquet.read_row_group(group, columns=["document_id"])["document_id"], value_set=ids)
+            if pc.any(met).as_py():
+                yield parquet.read_row_group(group, columns=columns).filter(met)
 
 
 def read_texts(file: DocumentFile, ids: pa.Array) -> Iterator[pa.Table]:
@@ -77,14 +91,9 @@ def read_texts(file: DocumentFile, ids: pa.Array) -> Iterator[pa.Table]:
         ContractError: the file does not hold all of them.
     """
     found = 0
-    with Folder(file.folder_url).open_read(file.name) as stream:
-        parquet = pq.ParquetFile(stream)
-        for group in range(parquet.num_row_groups):
-            wanted = pc.is_in(parquet.read_row_group(group, columns=["document_id"])[0], value_set=ids)
-            if pc.any(wanted).as_py():
-                rows = parquet.read_row_group(group, columns=["document_id", "text"]).filter(wanted)
-                found += rows.num_rows
-                yield rows
+    for rows in read_documents(file, ids, ["document_id", "text"]):
+        found += rows.num_rows
+        yield rows
     if found != len(ids):
         raise ContractError(
             f"{file.folder_url}/{file.name} holds {found} of {len(ids)} documents that signatures name; "

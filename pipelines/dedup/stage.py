@@ -1,6 +1,7 @@
 """The stage `dedup`: for each partition in partition order, signatures, edges and decisions.
 
-Signatures and edges are Beam jobs. Decisions are made in this process, on ids and hashes alone.
+Signatures and edges are Beam jobs. Decisions are made in this process, on ids and hashes alone; a graph that is over
+the memory budget is walked by a Beam job too.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pipelines.dedup.decide_partition import decide_partition
+from pipelines.dedup.decide_partition import Decisions, decide_partitions, partition_output
 from pipelines.dedup.signed_files import document_files, signed_files
 from pipelines.dedup.units import DedupUnits
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.unit import UnitOutcome, UnitOutput, run_unit
-from schemas.catalog import require_manifest, units
+from schemas.catalog import manifest_of, require_manifest, units
 from schemas.configs.dedup import DedupConfig, EdgeConfig, SignatureConfig
 from schemas.corpus_root import PartitionKey
 from schemas.storage import Folder
@@ -37,6 +38,10 @@ class _Dedup:
         self.order = units(request.root, "documents")
         self.targets = [self.order.index(key) for key in request.selected("documents")]
         self.units = DedupUnits(self.root, self.config, STAGE_VERSION, self.order)
+        self.corpus: Decisions | None = None
+        # Across partitions a decision needs the edges of all; else of the partition alone.
+        self.across = self.config.scope == "corpus"
+        self.connected = list(range(len(self.order))) if self.across else self.targets
 
     def _rows(self, table: str, keys: Sequence[PartitionKey]) -> int:
         return sum(require_manifest(self.root, table, key).tables[table].rows for key in keys)
@@ -69,17 +74,18 @@ class _Dedup:
         keys = self.order[: position + 1]
 
         def work(folder: Folder) -> UnitOutput:
+            from pipelines.dedup.band_index import indexed_files
             from pipelines.dedup.edge_job import EdgeJob
             from pipelines.dedup.find_edges import run_find_edges
             from pipelines.engine.write_parts import staged_tables
 
-            files = tuple(signed_files(self.root, keys))
+            config = self.config.narrowed(EdgeConfig)
+            files = indexed_files(self.root, signed_files(self.root, keys), position, config, STAGE_VERSION)
             counts = {"candidate_pairs": 0, "pairs_not_compared": 0}
             if self._rows("signatures", keys[-1:]):
-                job = EdgeJob(files, self.config.narrowed(EdgeConfig), folder, self.config.memory_mib * 2**20, position)
-                engine = self._engine_for("signatures", keys)
-                counts = run_find_edges(job, self._rows("signatures", keys), engine)
-            tables = staged_tables(folder, ["edges"])
+                job = EdgeJob(files, config, folder, self.config.memory_mib * 2**20, position)
+                counts = run_find_edges(job, self._engine_for("signatures", keys))
+            tables = staged_tables(folder, ["edges", "bands"])
             counts["verified_edges"] = tables["edges"].rows
             return UnitOutput(tables=tables, counts=counts, notes=self._banding_note())
 
@@ -100,19 +106,48 @@ class _Dedup:
         key = self.order[position]
 
         def work(folder: Folder) -> UnitOutput:
-            output = decide_partition(self.root, self.order, position, self.config, folder)
+            decisions = self._decisions(position, folder)
+            output = partition_output(self.root, decisions, position, self._rows("documents", [key]), folder)
             found = require_manifest(self.root, "edges", key).counts if self.config.near else {}
-            counts = {"documents": self._rows("documents", [key]), **output.counts, **found}
+            counts = {**output.counts, **found}
             notes = {**output.notes, **(self._banding_note() if self.config.near else {})}
             return replace(output, counts=counts, notes=notes)
 
         return run_unit(self.units.decisions(position), self.engine, work)
 
+    def _decisions(self, position: int, folder: Folder) -> Decisions:
+        """Decisions that hold for a partition; across partitions they are made once, for all."""
+        if not self.across:
+            own = range(position, position + 1)
+            return decide_partitions(self.root, self.order, own, self.config, self.engine, folder)
+        if self.corpus is None:
+            own = range(len(self.order))
+            self.corpus = decide_partitions(self.root, self.order, own, self.config, self.engine, folder)
+        return self.corpus
+
+    def decided(self) -> dict[PartitionKey, str]:
+        """By selected partition that has decisions, the digest of these."""
+        manifests = ((self.order[one], manifest_of(self.root, "duplicates", self.order[one])) for one in self.targets)
+        return {key: manifest.tables["duplicates"].digest for key, manifest in manifests if manifest}
+
+    def outdated(self) -> tuple[PartitionKey, ...]:
+        """Partitions that were not asked for, whose decisions do not hold any more."""
+        now = DedupUnits(self.root, self.config, STAGE_VERSION, self.order)
+        first = 0 if self.across else self.targets[0]
+        return tuple(
+            self.order[position]
+            for position in range(first, len(self.order))
+            if position not in self.targets
+            and manifest_of(self.root, "duplicates", self.order[position])
+            and (now.decisions(position).done() is None or (self.config.near and now.edges(position).done() is None))
+        )
+
 
 def run(request: StageRequest[DedupConfig]) -> StageResult:
     """Deduplicate the selected partitions, each against all before it.
 
-    Earlier partitions that have no signatures get them first; decisions about them stay as they are.
+    Earlier partitions that have no signatures get them first; decisions about them stay as they are. Where the policy
+    ranks across partitions, all partitions are signed and compared, and the selected ones are decided.
 
     Raises:
         InputError: there are no documents.
@@ -120,14 +155,19 @@ def run(request: StageRequest[DedupConfig]) -> StageResult:
         StageError: a pipeline failed.
     """
     dedup = _Dedup(request)
+    before = dedup.decided()
     outcomes: list[UnitOutcome] = []
     if dedup.config.needs_signatures:
-        outcomes += [dedup.sign(position) for position in range(dedup.targets[-1] + 1)]
+        outcomes += [dedup.sign(position) for position in range(max(dedup.connected) + 1)]
+    if dedup.config.near and dedup.across:
+        outcomes += [dedup.connect(position) for position in dedup.connected]
     for position in dedup.targets:
-        if dedup.config.near:
+        if dedup.config.near and not dedup.across:
             outcomes.append(dedup.connect(position))
         outcomes.append(dedup.decide(position))
-    return StageResult(stage="dedup", outcomes=tuple(outcomes))
+    now = dedup.decided()
+    changed = tuple(key for key in dedup.order if key in before and before[key] != now.get(key))
+    return StageResult(stage="dedup", outcomes=tuple(outcomes), changed=changed, outdated=dedup.outdated())
 
 
 def pending(request: StageRequest[DedupConfig]) -> int:
@@ -138,14 +178,19 @@ def pending(request: StageRequest[DedupConfig]) -> int:
     """
     dedup = _Dedup(request)
     count = 0
-    unsigned = undecided = False
-    for position in range(dedup.targets[-1] + 1):
+    unsigned = unconnected = undecided = False
+    for position in range(max(dedup.connected) + 1):
         if dedup.config.needs_signatures and dedup.units.signatures(position).done() is None:
             unsigned = True
             count += 1
-        if position not in dedup.targets:
-            continue
-        unconnected = dedup.config.near and (unsigned or dedup.units.edges(position).done() is None)
-        undecided = undecided or unconnected or dedup.units.decisions(position).done() is None
-        count += unconnected + undecided
+        if dedup.config.near and position in dedup.connected:
+            mine = unsigned or dedup.units.edges(position).done() is None
+            # A decision depends on the edges of its partition alone, or of all.
+            unconnected = mine or (unconnected and dedup.across)
+            count += mine
+        if position in dedup.targets and not dedup.across:
+            undecided = undecided or unconnected or dedup.units.decisions(position).done() is None
+            count += undecided
+    if dedup.across:
+        count += sum(unconnected or dedup.units.decisions(position).done() is None for position in dedup.targets)
     return count

@@ -5,7 +5,10 @@ signatures    signatures     the partition's documents
 edges         edges          signatures of the partition and of all before it, in partition order
 decisions     duplicates     edges of the partition, documents of it and of all before it, decisions of all before it
 
-So a partition that is filled in before others makes their edges and decisions stale, and one after them does not.
+So a partition that is filled in before others makes their edges and decisions stale, and one after them does not. Where
+the policy ranks across partitions (`scope = corpus`), decisions depend on the documents and edges of all partitions
+instead. Where it ranks by date of capture, which is no part of a table's digest, they depend on the units that wrote
+the documents too; and where the level url runs, on earlier edges, of texts whose documents all went by their URL.
 """
 
 from __future__ import annotations
@@ -52,10 +55,16 @@ class DedupUnits:
         key = self.order[position]
         return InputRecord(name=f"{table}/{key}", digest=self._digest(table, key))
 
-    def _inputs_before(self, table: str, position: int) -> InputRecord:
-        """One record for all partitions before this one, so that a manifest stays small in a corpus of thousands."""
-        before = [[str(key), self._digest(table, key)] for key in self.order[:position]]
-        return InputRecord(name=f"{table} of {position} partitions before", digest=fingerprint(before))
+    def _inputs_of(self, table: str, positions: range, which: str) -> InputRecord:
+        """One record for many partitions, so that a manifest stays small in a corpus of thousands."""
+        found = [[str(self.order[position]), self._digest(table, self.order[position])] for position in positions]
+        return InputRecord(name=f"{table} of {len(found)} partitions {which}", digest=fingerprint(found))
+
+    def _dates(self, positions: range) -> InputRecord:
+        """What dates of capture depend on: the units that wrote the documents."""
+        manifests = [manifest_of(self.root, "documents", self.order[position]) for position in positions]
+        units = [manifest.fingerprint if manifest else "none" for manifest in manifests]
+        return InputRecord(name=f"dates of {len(units)} partitions", digest=fingerprint(units))
 
     def signatures(self, position: int) -> Unit:
         """The unit that writes `signatures/`."""
@@ -78,18 +87,28 @@ class DedupUnits:
             key=self.order[position],
             table="edges",
             config=self.config.narrowed(EdgeConfig),
-            inputs=(self._input("signatures", position), self._inputs_before("signatures", position)),
+            inputs=(self._input("signatures", position), self._inputs_of("signatures", range(position), "before")),
         )
 
     def decisions(self, position: int) -> Unit:
         """The unit that writes `duplicates/` and `clusters/`; the edges that it depends on must be there."""
-        inputs = [
-            self._input("documents", position),
-            self._inputs_before("documents", position),
-            self._inputs_before("duplicates", position),
-        ]
-        if self.config.near:
-            inputs.append(self._input("edges", position))
+        if self.config.scope == "corpus":
+            used = range(len(self.order))
+            tables = ["documents", "edges"] if self.config.near else ["documents"]
+            inputs = [self._inputs_of(table, used, "in order") for table in tables]
+        else:
+            used = range(position + 1)
+            inputs = [
+                self._input("documents", position),
+                self._inputs_of("documents", range(position), "before"),
+                self._inputs_of("duplicates", range(position), "before"),
+            ]
+            if self.config.near:
+                inputs.append(self._input("edges", position))
+            if self.config.near and "url" in self.config.levels:
+                inputs.append(self._inputs_of("edges", range(position), "before"))
+        if any(key.name == "captured_at" for key in self.config.survivor_keys):
+            inputs.append(self._dates(used))
         return Unit(
             root=self.root,
             stage="dedup",

@@ -60,10 +60,16 @@ class StageRequest(Generic[ConfigT]):
 
 @dataclass(frozen=True, kw_only=True)
 class StageResult:
-    """What a stage did: one outcome per unit, in the order in which they were done."""
+    """What a stage did: one outcome per unit, in the order in which they were done.
+
+    `changed` are partitions that had been done before and whose rows are others now, so that later stages are stale;
+    `outdated` are those that were not asked for and whose rows do not hold any more.
+    """
 
     stage: str
     outcomes: tuple[UnitOutcome, ...] = field(default=())
+    changed: tuple[PartitionKey, ...] = ()
+    outdated: tuple[PartitionKey, ...] = ()
 
     @property
     def done(self) -> int:

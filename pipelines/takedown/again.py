@@ -63,7 +63,11 @@ def _suites_there(root: CorpusRoot, keys: Sequence[PartitionKey], there: Sequenc
 def redo_list(root: CorpusRoot, first: PartitionKey) -> tuple[Redo, ...]:
     """What is there and can depend on the documents of a partition, in the order in which it is to be done again."""
     order = units(root, "documents")
-    keys = order[order.index(first) :]
+    later = order[order.index(first) :]
+    decided = (manifest_of(root, "duplicates", key) for key in order)
+    # Where the policy ranks across partitions, decisions on earlier ones depend on it too.
+    across = any(manifest is not None and manifest.config.get("scope") == "corpus" for manifest in decided)
+    keys = order if across else later
     tables = [token_table(tokenizer, "train") for tokenizer in tokenizer_names(root)]
     return (
         *_units_there(root, "dedup", "duplicates", keys),

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 from pydantic import Field, model_validator
 
 from schemas.configs.base import StageConfig
+from schemas.configs.dedup_survivors import SurvivorKey, survivor_key
 
 __all__ = ["Banding", "DedupConfig", "EdgeConfig", "SignatureConfig"]
 
@@ -130,16 +131,46 @@ NarrowT = TypeVar("NarrowT", bound=SignatureConfig)
 
 
 class DedupConfig(EdgeConfig):
-    """All settings of the stage. Removal by URL is not there yet."""
+    """All settings of the stage."""
 
-    operational: ClassVar[frozenset[str]] = frozenset({"memory_mib"})
+    # Brakes decide whether decisions are committed, audits only look at them, and memory says how it is done.
+    operational: ClassVar[frozenset[str]] = frozenset(
+        {
+            "memory_mib",
+            "brake",
+            "brake_action",
+            "cluster_brake",
+            "brake_least_documents",
+            "audit_documents",
+            "audit_seed",
+        }
+    )
 
-    levels: tuple[Literal["exact", "near"], ...] = Field(
+    levels: tuple[Literal["url", "exact", "near"], ...] = Field(
         default=("exact", "near"),
         min_length=1,
         title="Levels",
-        description="exact: equal texts; near: texts at or above the threshold. Without exact, equal texts are "
-        "near-duplicates of similarity 1, and texts shorter than a shingle stay.",
+        description="url: documents of one canonical URL, whatever their texts; exact: equal texts; near: texts at or "
+        "above the threshold. Without exact, equal texts are near-duplicates of similarity 1, and texts shorter than a "
+        "shingle stay.",
+    )
+    policy: tuple[str, ...] = Field(
+        default=(),
+        title="Survivor policy",
+        description="what ranks a document before another, first key first: score:NAME (highest), longest, "
+        "earliest:captured_at, earliest:published, newest:captured_at, newest:published, source; a missing value ranks "
+        "last. Ties are broken by partition order, content hash and document id.",
+    )
+    source_priority: tuple[str, ...] = Field(
+        default=(),
+        title="Source priority",
+        description="sources from the most to the least trusted, for the key source; others come after them, equal.",
+    )
+    scope: Literal["partition", "corpus"] = Field(
+        default="partition",
+        title="Scope of the policy",
+        description="partition: an earlier partition ranks before a later one, and the policy ranks inside each; "
+        "corpus: the policy ranks across partitions, so that a new partition can change decisions on earlier ones.",
     )
     memory_mib: int = Field(
         default=512,
@@ -148,6 +179,37 @@ class DedupConfig(EdgeConfig):
         title="Memory",
         description="MiB that one worker may use for what it compares at once; changes no result.",
     )
+    brake: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        title="Brake on a source",
+        description="share of the documents of a source, over its partitions so far, that may go; 1 never brakes.",
+    )
+    cluster_brake: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        title="Brake on a cluster",
+        description="share of the documents of a partition that may go to one keeper; 1 never brakes.",
+    )
+    brake_action: Literal["warn", "stop"] = Field(
+        default="warn",
+        title="What a brake does",
+        description="warn: a report is written and the run goes on; stop: nothing of the partition is committed.",
+    )
+    brake_least_documents: int = Field(
+        default=100, ge=1, title="Fewest documents to brake for", description="with fewer documents a share says little"
+    )
+    audit_documents: int = Field(
+        default=64,
+        ge=0,
+        le=100_000,
+        title="Documents of the audit",
+        description="documents of a partition, drawn by hash, that are compared with all others in it when it has been "
+        "decided, without bands; 0 for none. `corpusmill audit` compares with the whole corpus.",
+    )
+    audit_seed: int = Field(default=0, ge=0, lt=2**63, title="Seed of the audit", description="enters its draw.")
 
     @property
     def near(self) -> bool:
@@ -157,14 +219,28 @@ class DedupConfig(EdgeConfig):
     @property
     def needs_signatures(self) -> bool:
         """Whether decisions depend on what signatures hold."""
-        return self.levels != ("exact",)
+        return self.near
+
+    @property
+    def survivor_keys(self) -> tuple[SurvivorKey, ...]:
+        """The keys of the policy."""
+        return tuple(survivor_key(written) for written in self.policy)
 
     def narrowed(self, to: type[NarrowT]) -> NarrowT:
         """The part of these settings that one unit depends on."""
         return to(**{name: getattr(self, name) for name in to.model_fields})
 
     @model_validator(mode="after")
-    def _levels_are_named_once(self) -> DedupConfig:
-        if len(set(self.levels)) != len(self.levels):
-            raise ValueError("levels must name each level once")
+    def _names_are_known_and_given_once(self) -> DedupConfig:
+        for what, names in (("levels", self.levels), ("policy", self.policy), ("sources", self.source_priority)):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{what} name each one once; {', '.join(names)} repeats one")
+        kinds = {key.kind for key in self.survivor_keys}
+        if ("source" in kinds) != bool(self.source_priority):
+            raise ValueError("the policy's key source and source_priority go together: give both or neither")
+        if "source" in kinds and self.scope == "partition":
+            raise ValueError(
+                "the policy's key source ranks nothing inside a partition; set scope=corpus, or put sources in "
+                "order in corpus.toml"
+            )
         return self

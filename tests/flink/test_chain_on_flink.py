@@ -10,13 +10,19 @@ import time
 from ipaddress import ip_address
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from flink_chain import Cluster, chain, conserved, digest, kill_during, require, running, stage_command
+from walk_shapes import in_batches, keepers_by_elimination, mixed_shapes
 
+from pipelines.dedup.walk import EDGE_BYTES
+from pipelines.dedup.walk_job import walk_graph
 from pipelines.engine.flink.description import listens
 from pipelines.engine.job_record import RECORD_NAME
+from pipelines.engine.settings import Engine
 from schemas.configs.flink import FlinkConfig
+from schemas.storage import Folder
 
 pytestmark = pytest.mark.slow
 
@@ -214,3 +220,21 @@ def test_other_kinds_of_cluster_give_the_same_rows(
     ]
     assert [tables[0][name]["digest"] for name in tables[1]] == [table["digest"] for table in tables[1].values()]
     assert not other.processes()
+
+
+def test_a_graph_over_the_budget_is_walked_as_it_is_here(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in cluster.environment().items():
+        monkeypatch.setenv(name, value)
+    count, edges = mixed_shapes()
+    removed = walk_graph(
+        np.ones(count, dtype=bool),
+        lambda: in_batches(edges, 20_000),
+        len(edges),
+        4000 * EDGE_BYTES,
+        Engine(runner="flink", workers=2),
+        Folder(str(tmp_path)),
+    )
+    found = {node: min(edges[edge]) for node, edge in zip(*(one.tolist() for one in removed), strict=True)}
+    assert found == keepers_by_elimination([True] * count, edges)

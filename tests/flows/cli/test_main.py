@@ -14,7 +14,21 @@ from flows.cli.main import app, run
 from flows.cli.run_command import total_counts
 from flows.registry import STAGES
 
-COMMANDS = ["run", "train", "evaluate", "generate", "finetune", "digest", "replay", "gc", "takedown", "report", "demo"]
+COMMANDS = [
+    "run",
+    "train",
+    "evaluate",
+    "generate",
+    "finetune",
+    "digest",
+    "replay",
+    "gc",
+    "takedown",
+    "explain",
+    "audit",
+    "report",
+    "demo",
+]
 
 
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
@@ -28,7 +42,7 @@ def test_the_commands_are_those_of_the_contract():
     assert sorted(command.name for command in app.registered_commands) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["run", "digest", "replay", "gc", "takedown", "report", "demo"])
+@pytest.mark.parametrize("command", ["run", "digest", "replay", "gc", "takedown", "explain", "audit", "report", "demo"])
 def test_help_says_what_a_command_does_and_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]):
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out

@@ -48,12 +48,20 @@ class Corpus:
     root: CorpusRoot
 
     def put(
-        self, partition: str, texts: Mapping[str, str] | Iterable[str], *, files: int = 1, source: str = "web"
+        self,
+        partition: str,
+        texts: Mapping[str, str] | Iterable[str],
+        *,
+        files: int = 1,
+        source: str = "web",
+        more: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> PartitionKey:
-        """Commit documents, named as given or by their number, in `files` parts."""
+        """Commit documents, named as given or by their number, in `files` parts; `more` are further columns by name."""
         key = PartitionKey(source, partition)
         named = texts if isinstance(texts, Mapping) else {f"doc-{i}": text for i, text in enumerate(texts)}
         rows = [document_row(key, name, text, day) for day, (name, text) in enumerate(named.items())]
+        for row in rows:
+            row.update((more or {}).get(row["url"], {}))
 
         def work(folder: Folder) -> UnitOutput:
             staged = []
@@ -64,7 +72,7 @@ class Corpus:
                     staged.append(stage_parquet(folder, part_name(bucket), table, ["document_id"]))
             return UnitOutput(tables={"documents": StagedTable(folder, tuple(staged))})
 
-        content = InputRecord(name="texts", digest=fingerprint(sorted(named.items())))
+        content = InputRecord(name="texts", digest=fingerprint([sorted(named.items()), repr(more)]))
         unit = Unit(
             root=self.root,
             stage="clean",

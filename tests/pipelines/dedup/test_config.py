@@ -56,11 +56,37 @@ def test_each_unit_depends_on_its_own_settings() -> None:
         ("permutations=2", "2 permutations cannot find pairs of similarity 0.8 with probability 0.995; raise"),
         ("threshold=1.5", r"dedup.threshold: .*less than or equal to 1"),
         ("levels=[]", r"dedup.levels: .*at least 1 item"),
-        ('levels=["exact", "exact"]', "name each level once"),
-        ('levels=["url"]', "dedup.levels.0: .*'exact' or 'near'"),
+        ('levels=["exact", "exact"]', "levels name each one once; exact, exact repeats one"),
+        ('levels=["urls"]', "dedup.levels.0: .*'url', 'exact' or 'near'"),
+        ('policy=["best"]', "unknown key of the policy 'best'; give score:NAME, longest, earliest:captured_at"),
+        ('policy=["longest", "longest"]', "policy name each one once"),
+        ('policy=["source"]', "key source and source_priority go together: give both or neither"),
+        ('source_priority=["a"]', "key source and source_priority go together: give both or neither"),
         ("treshold=0.7", "unknown key; did you mean 'threshold'"),
     ],
 )
 def test_wrong_settings_are_refused(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(DedupConfig, overrides=[override])
+
+
+def test_trust_in_sources_ranks_nothing_inside_a_partition() -> None:
+    DedupConfig(policy=("source",), source_priority=("a",), scope="corpus")
+    with pytest.raises(ConfigError, match="ranks nothing inside a partition; set scope=corpus, or put sources"):
+        load_config(DedupConfig, policy=("source",), source_priority=("a",))
+
+
+def test_keys_of_the_policy() -> None:
+    keys = DedupConfig(policy=("score:edu", "longest", "newest:published", "earliest:captured_at")).survivor_keys
+    assert [(key.kind, key.name, key.descending) for key in keys] == [
+        ("score", "edu", True),
+        ("length", "", True),
+        ("date", "published", True),
+        ("date", "captured_at", False),
+    ]
+
+
+def test_brakes_and_audits_make_nothing_stale() -> None:
+    view = DedupConfig(brake=0.5, brake_action="stop", cluster_brake=0.1, audit_documents=3).fingerprint_view()
+    assert view == DedupConfig().fingerprint_view()
+    assert {"levels", "policy", "scope", "source_priority"} <= view.keys()

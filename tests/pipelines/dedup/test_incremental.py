@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import lzma
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipelines.corpus_digest import corpus_digest
+from pipelines.dedup.band_index import KeyFilter
 from pipelines.dedup.stage import pending
 from schemas.corpus_root import PartitionKey
-from schemas.errors import ContractError
+from schemas.errors import ContractError, StageError
 
-TABLES = ("signatures", "edges", "duplicates", "clusters")
+TABLES = ("signatures", "edges", "bands", "duplicates", "clusters")
 PARTITIONS = ("2026-1", "2026-2", "2026-10")
 
 
@@ -116,3 +128,101 @@ def test_decisions_that_name_a_partition_that_is_gone(corpus: Any, chain: Any) -
         corpus.dedup(partition="3")
     corpus.dedup()
     assert (corpus.removed("2"), corpus.removed("3")) == (set(), {"c"})
+
+
+def test_earlier_signatures_are_not_read_again(make_corpus: Any, texts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = PARTITIONS
+    scratch, indexed = make_corpus(), make_corpus()
+    for corpus in (scratch, indexed):
+        for partition in PARTITIONS:
+            corpus.put(partition, texts[partition], files=2)
+    scratch.dedup()
+    for partition in (first, second):
+        indexed.dedup(partition=partition)
+    for partition in (first, second):
+        folder = indexed.root.partition_folder("signatures", PartitionKey("web", partition))
+        for file in Path(folder.path()).glob("part*"):
+            file.write_bytes(b"whoever reads this fails")
+    indexed.dedup(partition=third)
+    assert [indexed.rows(table, third) for table in TABLES] == [scratch.rows(table, third) for table in TABLES]
+    assert len(indexed.rows("bands", third)) == len(texts[third]) - 1  # "s" has no shingle
+    # Under other settings the index does not hold, and signatures are what bands are made of.
+    with pytest.raises(StageError, match="Parquet magic bytes not found"):
+        indexed.dedup(partition=third, threshold=0.7)
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=200), st.lists(st.integers(0, 2**64 - 1), max_size=50))
+def test_the_filter_of_keys_lets_all_of_them_pass(keys: list[int], others: list[int]) -> None:
+    mine = np.array(keys, dtype=np.uint64)
+    made = KeyFilter.from_bytes(KeyFilter.of(len(keys), [mine[:7], mine[7:]]).to_bytes())
+    assert made.may_have(mine).all()
+    assert not KeyFilter.of(0, []).may_have(np.array(others, dtype=np.uint64)).any()
+
+
+def test_the_filter_of_keys_stops_most_others() -> None:
+    draw = np.random.default_rng(5)
+    keys, others = (draw.integers(0, 2**64, 100_000, dtype=np.uint64) for _ in range(2))
+    assert KeyFilter.of(len(keys), [keys]).may_have(others).mean() < 1 / 16
+
+
+@pytest.mark.slow
+def test_four_releases_of_real_pages_end_alike_in_order_late_and_from_scratch(
+    make_corpus: Any, shared_data: Path
+) -> None:
+    lines = lzma.decompress((shared_data / "dedup/versioned-docs/docs.jsonl.xz").read_bytes()).decode().splitlines()
+    releases: dict[str, dict[str, str]] = {}
+    for row in map(json.loads, lines):
+        release, _, name = row["id"].partition("/")
+        releases.setdefault(release.removeprefix("rel-"), {})[name] = row["text"]
+    names = sorted(releases)
+    assert [len(releases[name]) for name in names] == [170, 229, 262, 260]
+
+    def ended(corpus: Any) -> dict[tuple[str, str], list[dict[str, Any]]]:
+        return {(table, name): corpus.rows(table, name) for table in TABLES for name in names}
+
+    scratch, ordered, late = make_corpus(), make_corpus(), make_corpus()
+    for name in names:
+        scratch.put(name, releases[name])
+    scratch.dedup(audit_documents=0)
+    for name in names:
+        ordered.put(name, releases[name])
+        ordered.dedup(partition=name, audit_documents=0)
+    for name in (names[0], names[2], names[3], names[1]):
+        late.put(name, releases[name])
+        late.dedup(audit_documents=0)
+    expected = ended(scratch)
+    assert sum(len(expected["duplicates", name]) for name in names) > 400
+    assert ended(ordered) == expected
+    assert ended(late) == expected
+
+
+@pytest.mark.slow
+def test_five_kills_change_nothing(make_corpus: Any, texts: Any) -> None:
+    undisturbed, killed = make_corpus(), make_corpus()
+    for corpus in (undisturbed, killed):
+        for partition in PARTITIONS:
+            corpus.put(partition, texts[partition], files=2)
+    undisturbed.dedup()
+    place = Path(killed.root.url)
+    moments = (
+        ".work/dedup-signatures/web/*/*",
+        f"signatures/web/{PARTITIONS[1]}/manifest.json",
+        ".work/dedup-edges/web/*/*/spill/*",
+        f"edges/web/{PARTITIONS[1]}/part-*",
+        f"duplicates/web/{PARTITIONS[1]}/manifest.json",
+    )
+    command = [sys.executable, "-m", "flows.cli", "run", "dedup", "--root", str(place), "--workers", "1"]
+    for moment in moments:
+        with subprocess.Popen(
+            command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            until = time.monotonic() + 120
+            while not list(place.glob(moment)):
+                assert process.poll() is None, f"ended before {moment}"
+                assert time.monotonic() < until
+                time.sleep(0.005)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    killed.dedup()
+    assert corpus_digest(killed.root).by_table == corpus_digest(undisturbed.root).by_table
+    assert pending(killed.request()) == 0

@@ -12,12 +12,15 @@ import pytest
 
 from pipelines.cleaning.url_key import url_key
 from pipelines.corpus_digest import corpus_digest
+from pipelines.dedup.stage import run as dedup
 from pipelines.engine import unit as unit_module
 from pipelines.engine.settings import Engine
+from pipelines.engine.stage import StageRequest
 from pipelines.garbage import collect
 from pipelines.takedown.exposure import shards_with
 from pipelines.takedown.take_down import TakedownReport, Wanted, take_down
 from schemas.catalog import read_table, require_manifest
+from schemas.configs.dedup import DedupConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError, LeaseError, ManifestError, StageError
 from schemas.lease import hold_lease
@@ -270,3 +273,25 @@ def test_runs_elsewhere_and_runs_that_went_on(corpus: CorpusRoot, tmp_path: Path
         (folder / "config.json").write_text(json.dumps({**trained, **changes}))
     report = _take(corpus, urls=[_keeper(corpus)["url"]], dry_run=True, run_folders=[str(tmp_path / "elsewhere")])
     assert [Path(run).name for run in report.exposure.runs] == ["trained", "moved", "tuned"]
+
+
+def test_a_twin_before_it_comes_back_where_the_policy_ranks_across_partitions(builder: Any, tmp_path: Path) -> None:
+    root = CorpusRoot(str(tmp_path / "corpus"))
+    for partition in builder.rows:
+        builder.clean(root, partition)
+    rows = {row["url"]: row for key in (P1, P2) for row in read_table(root, "documents", key).to_pylist()}
+    twins = [one for one in rows if one.endswith(("/1/3", "/2/100", "/2/101", "/1/102"))]
+    longest = max(twins, key=lambda one: len(rows[one]["text"]))
+    assert longest.endswith("/1/102")
+    config = DedupConfig(scope="corpus", policy=("longest",))
+    dedup(StageRequest(root=root, config=config, engine=Engine()))
+    _take(root, urls=[longest])
+    # Now the longest twin lies in the second partition, and stands for the one in the first.
+    (gone,) = _removed(root, P1)
+    (kept,) = {row["kept_id"] for key in (P1, P2) for row in read_table(root, "duplicates", key).to_pylist()}
+    (keeper,) = [one for one, row in rows.items() if row["document_id"] == kept]
+    assert keeper.endswith("/2/100")
+    report = _take(root, urls=[keeper])
+    assert (P1, gone) in report.twins
+    assert _removed(root, P1) == set()
+    assert {row["kept_id"] for row in read_table(root, "duplicates", P2).to_pylist()} == {gone}
