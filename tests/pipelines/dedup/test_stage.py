@@ -261,3 +261,40 @@ def test_request_of_a_partition_that_is_not_there(corpus_root: CorpusRoot) -> No
     request = StageRequest(root=corpus_root, config=DedupConfig(), engine=Engine(), source="web", partition="9")
     with pytest.raises(InputError, match="no documents of web/9"):
         stage.run(request)
+
+
+def _greedy(corpus: Any) -> dict[str, str]:
+    """By document that goes its keeper, from all pairs of texts in the order of content hashes."""
+    rows = sorted(corpus.rows("documents", "p"), key=lambda row: row["content_hash"])
+    grams = {row["url"]: set(zip(*(row["text"].split()[i:] for i in range(5)), strict=False)) for row in rows}
+    kept: list[str] = []
+    gone = {}
+    for row in rows:
+        name, mine = row["url"], grams[row["url"]]
+        near = [one for one in kept if len(mine & grams[one]) / len(mine | grams[one]) >= 0.8]
+        if near:
+            gone[name] = near[0]
+        else:
+            kept.append(name)
+    return gone
+
+
+def test_stars_and_cliques_of_texts(corpus: Any, chain: Any) -> None:
+    def other_words(text: str, place: int, count: int, mark: str) -> str:
+        words = text.split()
+        return " ".join([*words[:place], *(f"{mark}{i}" for i in range(count)), *words[place + count :]])
+
+    texts = {"hub": chain("h", 0)}
+    # A leaf is 176/216 = 0.815 like the hub, and 156/236 = 0.661 like another leaf.
+    texts |= {f"leaf-{i}": other_words(chain("h", 0), 20 * i, 16, f"l{i}x") for i in range(10)}
+    # Inside a clique 0.92 and more; the bridge is 0.83 like some of both, which are 0.7 like each other.
+    for clique, shift in (("a", 0), ("b", 2)):
+        base = chain("c", shift)
+        texts |= {f"{clique}-{i}": other_words(base, 195, 1 + i % 5, f"{clique}{i}y") for i in range(8)}
+    texts["bridge"] = chain("c", 1)
+    corpus.put("p", texts)
+    corpus.dedup()
+    names = corpus.names("p")
+    found = {names[row["removed_id"]]: names[row["kept_id"]] for row in corpus.rows("duplicates", "p")}
+    assert found == _greedy(corpus)
+    assert len({name[0] for name in texts if name not in found} & {"a", "b"}) == 2
