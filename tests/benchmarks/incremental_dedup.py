@@ -139,7 +139,8 @@ def main() -> None:
             beside, removed_alone, pairs_alone = cost(alone, key, 3)
             print(
                 f"partition {number:3d}: {spent:6.2f} s of CPU, {removed:5d} of {len(texts)} documents go, "
-                f"{pairs} pairs compared; alone {beside:6.2f} s, {removed_alone} go, {pairs_alone} pairs; ratio {spent / beside:.2f}",
+                f"{pairs} pairs compared; alone {beside:6.2f} s, {removed_alone} go, "
+                f"{pairs_alone} pairs; ratio {spent / beside:.2f}",
                 flush=True,
             )
 
