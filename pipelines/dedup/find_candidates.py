@@ -71,9 +71,11 @@ class _LookUp(beam.DoFn):
         self._job = job
         self._ranges = ranges
 
+    def setup(self) -> None:
+        self._keys: KeyFilter | None = None
+
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
-        self._keys: KeyFilter | None = None
 
     def process(self, element: SignedFile) -> Iterator[NumberedRef]:
         if not element.bands_url:

@@ -1,8 +1,9 @@
 """What decisions are made of: from committed tables to documents that share a URL, a text or an edge with another.
 
 Of earlier partitions only what meets the partitions that are decided is taken up, with the fates that it has; their
-columns of ids and hashes are read, no text. Memory: one file of these columns, 32 bytes for each document of the
-partitions that are decided, and about 200 for each document that shares something.
+columns of ids and hashes are read, no text. Memory: one file of these columns, 70 bytes for each document of the
+partitions that are decided (the policy's columns and URLs, where they are wanted, come on top), and about 200 for each
+document that shares something.
 """
 
 from __future__ import annotations

@@ -84,7 +84,9 @@ class _Dedup:
             counts = {"candidate_pairs": 0, "pairs_not_compared": 0}
             if self._rows("signatures", keys[-1:]):
                 job = EdgeJob(files, config, folder, self.config.memory_mib * 2**20, position)
-                counts = run_find_edges(job, self._engine_for("signatures", keys))
+                # Partitions that have an index cost little; workers are for the others, this one among them.
+                read = {file.key for file in files if not file.bands_url}
+                counts = run_find_edges(job, self._engine_for("signatures", [key for key in keys if key in read]))
             tables = staged_tables(folder, ["edges", "bands"])
             counts["verified_edges"] = tables["edges"].rows
             return UnitOutput(tables=tables, counts=counts, notes=self._banding_note())

@@ -100,7 +100,6 @@ def _numbered(kept_before: NDArray[np.bool_], edges: EdgeBatches) -> Iterator[Pa
 
 def _run(tasks: list[_Task], folder: Folder, engine: Engine) -> None:
     import apache_beam as beam
-    from apache_beam.typehints import with_output_types  # noqa: F401
 
     from pipelines.engine.runner import run_pipeline
 

@@ -102,8 +102,8 @@ def put(root: CorpusRoot, key: PartitionKey, texts: list[str]) -> None:
     run_unit(unit, Engine(), work)
 
 
-def cost(root: CorpusRoot, key: PartitionKey, times: int) -> tuple[float, int]:
-    """CPU seconds to deduplicate a partition, the least of some times, and how many of its documents go."""
+def cost(root: CorpusRoot, key: PartitionKey, times: int) -> tuple[float, int, int]:
+    """CPU seconds to deduplicate a partition, the least of some times; documents that go, and pairs compared."""
     spent = []
     config = DedupConfig(audit_documents=0)
     for _ in range(times):
@@ -114,7 +114,7 @@ def cost(root: CorpusRoot, key: PartitionKey, times: int) -> tuple[float, int]:
         result = run(request)
         spent.append(time.process_time() - started)
     counts = result.outcomes[-1].manifest.counts
-    return min(spent), counts["exact_removed"] + counts["near_removed"]
+    return min(spent), counts["exact_removed"] + counts["near_removed"], counts["candidate_pairs"]
 
 
 def main() -> None:
@@ -131,15 +131,16 @@ def main() -> None:
             key, texts = PartitionKey("web", f"{number}"), pages.partition(given.documents)
             put(corpus, key, texts)
             shown = number in (1, 2, 5, given.partitions)
-            spent, removed = cost(corpus, key, 3 if shown else 1)
+            spent, removed, pairs = cost(corpus, key, 3 if shown else 1)
             if not shown:
                 continue
             alone = CorpusRoot(f"{folder}/alone-{number}")
             put(alone, key, texts)
-            beside, removed_alone = cost(alone, key, 3)
+            beside, removed_alone, pairs_alone = cost(alone, key, 3)
             print(
-                f"partition {number:3d}: {spent:6.2f} s of CPU, {removed:5d} of {len(texts)} documents go; alone "
-                f"{beside:6.2f} s, {removed_alone:5d} go; ratio {spent / beside:.2f}",
+                f"partition {number:3d}: {spent:6.2f} s of CPU, {removed:5d} of {len(texts)} documents go, "
+                f"{pairs} pairs compared; alone {beside:6.2f} s, {removed_alone} go, "
+                f"{pairs_alone} pairs; ratio {spent / beside:.2f}",
                 flush=True,
             )
 
