@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.dedup.shingles import mix64, shingle_hash
+from pipelines.dedup.mixing import mix64
+from pipelines.dedup.shingles import shingle_hash
 from pipelines.quality.features import hashed_words, weigh
 
 
