@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
+import subprocess
+import sys
 from typing import Any
 
 import apache_beam as beam
@@ -16,7 +19,7 @@ from pipelines.dedup.stage import pending
 from pipelines.dedup.verify_candidates import VerifyCandidates
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
-from schemas.catalog import manifest_of
+from schemas.catalog import manifest_of, require_manifest
 from schemas.configs.dedup import DedupConfig, EdgeConfig, SignatureConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError
@@ -245,6 +248,19 @@ def test_two_workers_give_the_same_rows_as_one(make_corpus: Any, monkeypatch: py
         corpus.put("p", {f"{family}-{i}": chain(family, i // 2) for family in "abcdef" for i in range(9)}, files=4)
         result = corpus.dedup(workers=workers)
         found.append([outcome.manifest.digest() for outcome in result.outcomes])
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_the_hash_seed_of_the_process_changes_nothing(make_corpus: Any, chain: Any) -> None:
+    found = []
+    for seed in ("1", "2"):
+        corpus = make_corpus()
+        corpus.put("p", {f"{family}-{i}": chain(family, i // 2) for family in "abc" for i in range(9)})
+        words = [sys.executable, "-m", "flows.cli", "run", "dedup", "--root", corpus.root.folder.url, "--workers", "1"]
+        subprocess.run(words, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True)
+        tables = ("signatures", "edges", "duplicates")
+        found.append([require_manifest(corpus.root, table, PartitionKey("web", "p")).digest() for table in tables])
     assert found[0] == found[1]
 
 
