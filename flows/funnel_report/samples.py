@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.funnel_report.row_groups import Place, RowGroup
-from pipelines.dedup.shingles import mix64
+from pipelines.dedup.mixing import mix64
 
 __all__ = ["Sampled", "Sampler"]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.dedup.shingles import mix64
+from pipelines.dedup.mixing import mix64
 from schemas.configs.dedup import Banding
 
 __all__ = ["HASH_BITS", "Meeting", "MeetingPairs", "band_keys", "bands_of", "key_ranges", "pairs_that_meet"]

@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CASED", "IGNORABLE", "UNSPACED", "CodePoints", "code_points", "mix64"]
+from pipelines.dedup.mixing import mix64
+
+__all__ = ["CASED", "IGNORABLE", "UNSPACED", "CodePoints", "code_points"]
 
 U64 = NDArray[np.uint64]
 
@@ -34,15 +36,6 @@ _UNSPACED_BLOCKS = (
     *((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F), (0xAA80, 0xAADF), (0xF900, 0xFAFF)),
     *((0xFF66, 0xFF9F), (0x11700, 0x1174F), (0x1AFF0, 0x1B16F), (0x20000, 0x3FFFF)),
 )
-
-
-def mix64(values: U64) -> U64:
-    """The 64-bit finalizer of MurmurHash3 (Appleby 2011): a bijection of 64-bit values that spreads every bit."""
-    values = values ^ (values >> np.uint64(33))
-    values = values * np.uint64(0xFF51AFD7ED558CCD)
-    values = values ^ (values >> np.uint64(33))
-    values = values * np.uint64(0xC4CEB9FE1A85EC53)
-    return values ^ (values >> np.uint64(33))
 
 
 class CodePoints(NamedTuple):

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.dedup.code_points import code_points, mix64
+from pipelines.dedup.code_points import code_points
+from pipelines.dedup.mixing import mix64
 
-__all__ = ["ShingleSets", "mix64", "pieces", "shingle_hash", "shingle_sets", "word_hashes"]
+__all__ = ["ShingleSets", "pieces", "shingle_hash", "shingle_sets", "word_hashes"]
 
 U64 = NDArray[np.uint64]
 I64 = NDArray[np.int64]

@@ -24,8 +24,8 @@ State = tuple[np.uint64, np.uint64, np.uint64]  # of a word: its hash so far and
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _TOP = np.uint64(2**64 - 1)
 # Odd, so that no factor of two is lost modulo 2^64: the golden ratio's bits, and a prime of xxHash64.
-CHARACTER_BASE = np.uint64(0x9E3779B97F4A7C15)
-WORD_BASE = np.uint64(0xC2B2AE3D27D4EB4F)
+_CHARACTER_BASE = np.uint64(0x9E3779B97F4A7C15)
+_WORD_BASE = np.uint64(0xC2B2AE3D27D4EB4F)
 _CHAIN_FACTOR = np.uint64(0x9FB21C651E98DF25)
 _CHAIN_SHIFT, _MIX_SHIFT = np.uint64(28), np.uint64(33)
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
@@ -128,7 +128,7 @@ def _ascii_words(text: Bytes, start: int, end: int, values: U64, out: U64, state
         count += _ONE if not inside and power != _ONE else _ZERO
         after = _chain(value, added) if chained else value + added * power
         value = after if inside else _ZERO
-        power = power * CHARACTER_BASE if inside else _ONE
+        power = power * _CHARACTER_BASE if inside else _ONE
     return value, power, count
 
 
@@ -139,7 +139,7 @@ def _units(
     """Hashes of the units of one text into `out`; how many, and how many characters in words are unspaced.
 
     A unit is a word, or a character of a word where `single`. Its hash is a polynomial in the values of its characters,
-    or where `chained` a chain of multiplications and shifts, which no construction of long words makes collide.
+    or where `chained` a chain of multiplications and shifts, in which words made to agree in the polynomial differ.
     """
     count, unspaced = np.uint64(0), 0
     value, power = _ZERO, _ONE  # power is 1 outside a word only
@@ -159,7 +159,7 @@ def _units(
             inside = added != _ZERO
             if inside:
                 value = _chain(value, added) if chained else value + added * power
-                power *= CHARACTER_BASE
+                power *= _CHARACTER_BASE
                 unspaced += classes[code] & _UNSPACED
             # The lower case of a dotted capital I is an i and a dot, and the dot is in no word.
             if power != _ONE and (not inside or single or code == _DOTTED_CAPITAL_I):
@@ -188,7 +188,7 @@ def _combine(units: U64, count: Number, n: int, grams: U64) -> None:
         grams[first] = units[first + n - 1]
     for unit in range(n - 2, -1, -1):
         for first in range(count):
-            grams[first] = grams[first] * WORD_BASE + units[first + unit]
+            grams[first] = grams[first] * _WORD_BASE + units[first + unit]
 
 
 @inlined

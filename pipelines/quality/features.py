@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.dedup.shingles import mix64, word_hashes
+from pipelines.dedup.mixing import mix64
+from pipelines.dedup.shingles import word_hashes
 
 __all__ = ["HashedWords", "Weighting", "hashed_words", "weigh"]
 

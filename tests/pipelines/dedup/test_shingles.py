@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from shingle_definition import UNSPACED, grams, hash_by_definition
 
 from pipelines.dedup.code_points import code_points
-from pipelines.dedup.shingles import mix64, pieces, shingle_hash, shingle_sets, word_hashes
+from pipelines.dedup.mixing import mix64
+from pipelines.dedup.shingles import pieces, shingle_hash, shingle_sets, word_hashes
 
 # Letters of several scripts, digits, underscores, characters whose lower case is longer or depends on what is around
 # them, combining marks, characters outside the basic plane, and what separates words.

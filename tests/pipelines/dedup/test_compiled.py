@@ -1,0 +1,48 @@
+"""Machine code is kept where there is a place, and made anew where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+from pipelines.dedup import compiled as module
+
+_REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def _doubled(values: np.ndarray) -> np.ndarray:
+    return values * np.uint64(2)
+
+
+def test_without_a_place_to_keep_it_a_function_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def without_place(cache: bool = False, **options: bool):
+        asked.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function '_doubled': no locator available for file 'x.py'")
+        return numba.njit(**options)
+
+    monkeypatch.setattr(module, "njit", without_place)
+    assert module.compiled(_doubled)(np.array([2**63, 3], dtype=np.uint64)).tolist() == [0, 6]
+    assert asked == [True, False]
+
+
+@pytest.mark.slow
+def test_a_second_process_takes_what_the_first_one_compiled(tmp_path: Path) -> None:
+    code = "from pipelines.dedup.shingles import shingle_sets\nimport pyarrow as pa\n"
+    code += (
+        "shingle_sets(pa.array(['a b c']), 2, 10)\nfrom pipelines.dedup.text_kernels import distinct_grams as kept\n"
+    )
+    code += "print(sum(kept.stats.cache_hits.values()), sum(kept.stats.cache_misses.values()))"
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(_REPOSITORY)}
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert said == ["0 1\n", "1 0\n"]
