@@ -138,7 +138,7 @@ def test_a_place_that_cannot_be_written_is_said(documents_root: CorpusRoot, tmp_
 
 def test_evaluation_sets_are_told_and_documents_that_went_for_them(documents_root: CorpusRoot):
     key = PartitionKey("pydoc", "2026-11")
-    one = {"task": "qa <1>", "words": 11, "items": 1500, "clean": 1490, "removed": 7, "dirty": 3}
+    one = {"task": "qa <1>", "words": 11, "items": 1500, "clean": 1490, "removed": 7, "dirty": 3, "short": 2}
     units = [
         ("decontaminate", "contaminated", key, {"counts": {"dropped_documents": 5}}),
         ("decontaminate-lists", "clean-dirty", PartitionKey("benchmarks", ""), {"notes": {"sets": [one]}}),
@@ -163,4 +163,4 @@ def test_evaluation_sets_are_told_and_documents_that_went_for_them(documents_roo
     page = render(facts, _NOW)
     _Reader(page)
     assert "Evaluation sets in the text" in page
-    assert "<td>qa &lt;1&gt;</td><td>11</td><td>1,500</td><td>1,490</td><td>7</td><td>3</td>" in page
+    assert "<td>qa &lt;1&gt;</td><td>11</td><td>1,500</td><td>1,490</td><td>7</td><td>3</td><td>2</td>" in page
