@@ -2,7 +2,7 @@
 
 An item is `dirty` when a kept document shares an n-gram with it and the n-gram is still there after the cuts, `removed`
 when all such n-grams were cut out, and `clean` when no document has one (Brown et al. 2020, section 4 and appendix C,
-call the first dirty and the others clean).
+call the first dirty and the others clean). An item with too few words to be looked for is `short`: nothing is known.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ItemOverlap(_Record):
     """What is known of one item."""
 
     id: str
-    status: Literal["clean", "removed", "dirty"]
+    status: Literal["clean", "removed", "dirty", "short"]
     documents: int = Field(description="kept documents that share an n-gram with it")
     left: int = Field(description="of these, with one still there after the cuts")
     evidence: Evidence | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pipelines.engine.staging import StagedFile, StagedTable
 from pipelines.engine.unit import UnitOutput
@@ -16,7 +16,7 @@ from schemas.storage import Folder
 
 __all__ = ["write_lists"]
 
-_STATUSES: tuple[Literal["clean", "removed", "dirty"], ...] = ("clean", "removed", "dirty")
+_STATUSES = ("clean", "removed", "dirty", "short")
 Row = Mapping[str, Any]
 
 
@@ -33,9 +33,9 @@ class _Found(NamedTuple):
         return _Found(self.documents + row["documents"], self.left + row["left"], *shown)
 
 
-def _overlap(id_: str, found: _Found | None) -> ItemOverlap:
+def _overlap(id_: str, found: _Found | None, looked_for: bool) -> ItemOverlap:
     if found is None:
-        return ItemOverlap(id=id_, status="clean", documents=0, left=0)
+        return ItemOverlap(id=id_, status="clean" if looked_for else "short", documents=0, left=0)
     evidence = Evidence(
         source=found.key.source,
         partition=found.key.partition,
@@ -57,6 +57,7 @@ def write_lists(
     root: CorpusRoot,
     keys: Sequence[PartitionKey],
     items: Sequence[tuple[str, str]],
+    looked_for: Collection[int],
     words_of_task: Mapping[str, int],
     folder: Folder,
 ) -> UnitOutput:
@@ -66,6 +67,7 @@ def write_lists(
         root: the corpus.
         keys: the partitions that are decided, in partition order.
         items: set and id of each item, those of one set in the order of their file.
+        looked_for: positions of the items that have an n-gram by which they could be dirty.
         words_of_task: words of the n-grams by which an item of a set is dirty.
         folder: the unit's work folder.
     """
@@ -77,8 +79,8 @@ def write_lists(
                 known = found.get(item)
                 found[item] = known.joined(key, row) if known else _Found(row["documents"], row["left"], key, row)
     by_task: dict[str, list[ItemOverlap]] = {}
-    for task, id_ in items:
-        by_task.setdefault(task, []).append(_overlap(id_, found.get((task, id_))))
+    for number, (task, id_) in enumerate(items):
+        by_task.setdefault(task, []).append(_overlap(id_, found.get((task, id_)), number in looked_for))
     files, notes = [], []
     totals: Counter[str] = Counter()
     for task, rows in by_task.items():
@@ -87,7 +89,7 @@ def write_lists(
         folder.put_whole(name, data)
         digest = hashlib.blake2b(name.encode("utf-8") + b"\0" + data, digest_size=32).hexdigest()
         files.append(StagedFile(name, len(rows), len(data), digest))
-        found_here = Counter(row.status for row in rows)
+        found_here: Counter[str] = Counter(row.status for row in rows)
         statuses: dict[str, int] = {status: found_here[status] for status in _STATUSES}
         totals.update({f"{status}_items": number for status, number in statuses.items()})
         notes.append({"task": task, "words": words_of_task[task], "items": len(rows), **statuses})

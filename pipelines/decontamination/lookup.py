@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.decontamination.ngrams import POSTINGS, TEXTS, NgramTables
+from pipelines.decontamination.ngrams import MARKS, POSTINGS, TEXTS, NgramTables
 from pipelines.decontamination.words import (
     WORD_BASE,
     Punctuation,
@@ -167,6 +167,12 @@ class Lookup:
                 text, position, role = (self._postings.column(name)[row].as_py() for name in _POSTING_COLUMNS)
                 found.append(Posting(self._texts.column("item")[text].as_py(), text, position, role))
         return found
+
+    def marked_items(self) -> frozenset[int]:
+        """The items that have an n-gram by which they could be dirty; others have too few words."""
+        marking = self._postings.column("role").to_numpy() & MARKS > 0
+        texts = np.unique(self._postings.column("text").to_numpy()[marking])
+        return frozenset(self._texts.column("item").to_numpy()[texts].tolist())
 
     def words_of_text(self, text: int) -> int:
         """Words of a text of an item."""

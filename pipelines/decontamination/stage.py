@@ -116,6 +116,11 @@ class _Decontaminate:
 
         def work(folder: Folder) -> UnitOutput:
             tables = build_ngrams(self.items, self.config)
+            if not tables.postings.num_rows:
+                raise InputError(
+                    f"none of the {len(self.items)} evaluation items has enough words to be looked for: short_items is "
+                    f"{self.config.short_items!r}, short_words {self.config.short_words}; lower it, or give other files"
+                )
             write_lookup(folder, tables)
             rows = {"postings.arrow": tables.postings.num_rows, "texts.arrow": tables.texts.num_rows}
             files = tuple(_staged_bytes(folder, name, number) for name, number in rows.items())
@@ -170,7 +175,8 @@ class _Decontaminate:
 
         def work(folder: Folder) -> UnitOutput:
             names = [(item.task, item.id) for item in self.items]
-            return write_lists(self.root, self.units.decided(), names, words, folder)
+            looked_for = self.known.lookup.marked_items()
+            return write_lists(self.root, self.units.decided(), names, looked_for, words, folder)
 
         return run_unit(self.units.lists(), self.engine, work)
 
@@ -188,7 +194,7 @@ def run(request: StageRequest[DecontaminateConfig]) -> StageResult:
     about them stay as they are.
 
     Raises:
-        InputError: there are no documents, or no evaluation files, or one of these is wrong.
+        InputError: there are no documents, or no evaluation files, or one of these is wrong, or no item can be found.
         LeaseError: another live run works on one of the units.
         StageError: a pipeline failed.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from schemas.clean_dirty import LISTS, ItemOverlap, list_name, read_overlaps
@@ -54,7 +54,8 @@ def list_digests(folder: Folder | None, suite: Suite) -> dict[str, str]:
 def split_by_overlap(records: Sequence[ItemRecord], metric: str, folder: Folder | None, task: str) -> CleanSplit | None:
     """The score of a task's clean items and of its dirty ones; None where there is no list of the task.
 
-    Items whose words were cut out of the training text are clean; items that the list does not know are neither.
+    Items whose words were cut out of the training text are clean; items that the list does not know, and those with too
+    few words to be looked for, are neither.
 
     Raises:
         ContractError: the list is damaged.
@@ -62,10 +63,14 @@ def split_by_overlap(records: Sequence[ItemRecord], metric: str, folder: Folder 
     overlaps = read_overlaps(folder, task) if folder is not None else None
     if overlaps is None:
         return None
-    return CleanSplit(*(_estimate(records, metric, overlaps, dirty) for dirty in (False, True)))
+    return CleanSplit(
+        _estimate(records, metric, overlaps, ("clean", "removed")), _estimate(records, metric, overlaps, ("dirty",))
+    )
 
 
-def _estimate(records: Sequence[ItemRecord], metric: str, overlaps: Mapping[str, ItemOverlap], dirty: bool) -> Estimate:
-    chosen = [one for one in records if one.id in overlaps and (overlaps[one.id].status == "dirty") == dirty]
+def _estimate(
+    records: Sequence[ItemRecord], metric: str, overlaps: Mapping[str, ItemOverlap], statuses: Collection[str]
+) -> Estimate:
+    chosen = [one for one in records if one.id in overlaps and overlaps[one.id].status in statuses]
     groups = [one.id if one.group is None else one.group for one in chosen]
     return estimate_mean([one.metrics[metric] for one in chosen], groups)

@@ -11,8 +11,9 @@ import pytest
 
 from flows.report.facts import read_facts
 from flows.report.page import render, write_report
-from schemas.corpus_root import CorpusRoot
+from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import OutputError
+from schemas.manifest import Manifest, write_manifest
 
 _NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 _ATTACK = '<script>alert("x")</script>'
@@ -133,3 +134,33 @@ def test_a_place_that_cannot_be_written_is_said(documents_root: CorpusRoot, tmp_
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write to .*file"):
         write_report(documents_root.url, out=str(tmp_path / "file/report.html"))
+
+
+def test_evaluation_sets_are_told_and_documents_that_went_for_them(documents_root: CorpusRoot):
+    key = PartitionKey("pydoc", "2026-11")
+    one = {"task": "qa <1>", "words": 11, "items": 1500, "clean": 1490, "removed": 7, "dirty": 3, "short": 2}
+    units = [
+        ("decontaminate", "contaminated", key, {"counts": {"dropped_documents": 5}}),
+        ("decontaminate-lists", "clean-dirty", PartitionKey("benchmarks", ""), {"notes": {"sets": [one]}}),
+    ]
+    for stage, table, where, more in units:
+        manifest = Manifest(
+            stage=stage,
+            stage_version=1,
+            source=where.source,
+            partition=where.partition,
+            fingerprint="0",
+            config={},
+            inputs=(),
+            tables={},
+            **more,
+        )
+        write_manifest(documents_root.partition_folder(table, where), manifest)
+    facts = read_facts(documents_root.url)
+    assert facts.funnel is not None
+    last = facts.funnel.steps[-1]
+    assert (last.kind, last.removed, facts.funnel.documents - facts.funnel.kept) == ("contaminated", 5, 5)
+    page = render(facts, _NOW)
+    _Reader(page)
+    assert "Evaluation sets in the text" in page
+    assert "<td>qa &lt;1&gt;</td><td>11</td><td>1,500</td><td>1,490</td><td>7</td><td>3</td><td>2</td>" in page

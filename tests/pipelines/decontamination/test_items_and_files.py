@@ -11,7 +11,9 @@ import pytest
 
 from pipelines.decontamination.evaluation_files import EvaluationFile, digests_of, find_files, read_items
 from pipelines.decontamination.items import Item, item_of
-from schemas.errors import InputError
+from schemas.configs.base import load_config
+from schemas.configs.decontaminate import DecontaminateConfig
+from schemas.errors import ConfigError, InputError
 
 SHAPES: list[tuple[dict[str, Any], tuple[str, tuple[str, ...], tuple[str, ...]]]] = [
     ({"query": "Q", "choices": ["a", "b"], "gold": 1}, ("Q", ("b",), ("a",))),
@@ -127,6 +129,11 @@ def test_files_that_are_broken_are_named_with_the_place(tmp_path: Path, name: st
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=message):
         read_items(EvaluationFile("a", str(tmp_path / name)))
+
+
+def test_bounds_that_cross_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"overlap_least 9 is over overlap_most 8; lower one or raise the other"):
+        load_config(DecontaminateConfig, None, ["overlap_least=9", "overlap_most=8"])
 
 
 def test_a_field_beyond_every_bound_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

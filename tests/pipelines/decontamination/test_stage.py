@@ -249,6 +249,16 @@ def test_without_evaluation_files_it_says_what_to_give(decontamination: Any, cor
         decontamination.pending()
 
 
+def test_items_that_cannot_be_found_are_not_called_clean(decontamination: Any, corpus_writer: Any) -> None:
+    corpus_writer.documents("p", LEAKS)
+    short = [{"id": "two", "text": "two words"}]
+    decontamination.run(decontamination.evaluation("qa", [*rows(), *short]))
+    # The short item makes 8 words in a row enough, of which one document has 12 of item c.
+    assert decontamination.statuses("qa") == {"a": "removed", "b": "removed", "c": "dirty", "two": "short"}
+    with pytest.raises(InputError, match=r"none of the 1 evaluation items has enough words to be looked for: short"):
+        decontamination.run(decontamination.evaluation("other", short))
+
+
 def test_items_of_one_id_keep_their_places(decontamination: Any, corpus_writer: Any) -> None:
     corpus_writer.documents("p", LEAKS)
     twice = [{"id": "x", "text": leak("a", 0, 30)}, {"id": "x", "text": leak("c", 0, 30)}]
