@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipelines.tokens.encoding import END_OF_TEXT, TextEncoder, byte_alphabet, split_long
+from pipelines.tokens.byte_level import byte_alphabet, split_long
+from pipelines.tokens.encoding import END_OF_TEXT, TextEncoder
 
 __all__ = ["Fertility", "fertility", "longest_tokens", "train_tokenizer"]
 
@@ -69,5 +70,5 @@ def fertility(encoder: TextEncoder, source: str, texts: Iterable[str]) -> Fertil
 
 def longest_tokens(encoder: TextEncoder, number: int) -> Iterator[str]:
     """The longest tokens of the vocabulary as text, longest first: junk in the corpus shows here first."""
-    for token in sorted(encoder.token_bytes, key=lambda one: (-len(one), one))[:number]:
+    for token in sorted(encoder.token_bytes or [], key=lambda one: (-len(one), one))[:number]:
         yield token.decode("utf-8", errors="replace")

@@ -45,6 +45,7 @@ class TokenizeJob:
     tokenizer: FrozenTokenizer
     config: TokenizeConfig
     folder: Folder
+    encoder_path: str = "tokenizers"
 
 
 class _Block(NamedTuple):
@@ -93,7 +94,7 @@ class _Compute(beam.DoFn):
         self._encoder: TextEncoder | None = None
 
     def setup(self) -> None:
-        self._encoder = TextEncoder(self._job.tokenizer.content)
+        self._encoder = self._job.tokenizer.encoder(self._job.encoder_path)
 
     def process(self, element: _Block) -> Iterator[tuple[str, EncodedBlock]]:
         assert self._encoder is not None  # Beam calls setup first

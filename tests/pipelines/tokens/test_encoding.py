@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipelines.tokens.bpe import train_tokenizer
-from pipelines.tokens.encoding import END_OF_TEXT, TextEncoder, byte_alphabet, split_long
+from pipelines.tokens.byte_level import byte_alphabet, split_long
+from pipelines.tokens.encoding import END_OF_TEXT, TextEncoder
 from schemas.errors import ContractError
 
 TEXTS = ["It's the end of the text: <|endoftext|> the end, we've said 2026 times! " * 3, "naïve 😀 日本語 \t\n\n  x"]
@@ -105,7 +106,7 @@ def test_a_file_that_is_no_such_tokenizer_is_refused(byte_level_tokenizer: Calla
     with pytest.raises(ContractError, match=r"the tokenizer has no token <\|endoftext\|>; make one with"):
         TextEncoder(byte_level_tokenizer(alphabet, ended=False))
     words = Tokenizer(models.WordLevel({"日": 0, END_OF_TEXT: 1}, unk_token="日"))
-    with pytest.raises(ContractError, match=r"token '日' is not of a byte-level vocabulary"):
+    with pytest.raises(ContractError, match=r"the ids of the text that begins 'x' decode to another text; this"):
         TextEncoder(words.to_str().encode()).encode(["x"])
 
 
