@@ -20,6 +20,7 @@ class KeptDocument(NamedTuple):
     group: str  # content hash, in hexadecimal
     text: str
     title: str | None
+    language: str | None
 
 
 def input_records(root: CorpusRoot, keys: list[PartitionKey]) -> tuple[InputRecord, ...]:
@@ -39,11 +40,11 @@ def kept_documents(
 ) -> Iterator[KeptDocument]:
     """The documents of one partition without those that `duplicates/` removes, one file in memory at a time."""
     removed = set(read_table(root, "duplicates", key, ["removed_id"]).column("removed_id").to_pylist())
-    columns = ["document_id", "content_hash", "text", "title"]
+    columns = ["document_id", "content_hash", "text", "title", "language"]
     for table in iterate_table(root, "documents", key, columns):
         for batch in table.to_batches(max_chunksize=256):
             for row in batch.to_pylist():
                 if row["document_id"] not in removed:
                     content = row["content_hash"]
                     split = split_of(content, test_share, validation_share)
-                    yield KeptDocument(split, content.hex(), row["text"], row["title"])
+                    yield KeptDocument(split, content.hex(), row["text"], row["title"], row["language"])

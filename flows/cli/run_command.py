@@ -97,6 +97,9 @@ def _run(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, key=value; may be given often.")
     ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="tokenizer: make another beside a frozen one, with the next free number.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Enters every draw of the stage, if it draws anything.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line.")] = False,
 ) -> None:
@@ -112,7 +115,7 @@ def _run(
         workers=workers,
         runner=runner,
         config=config,
-        overrides=overrides or (),
+        overrides=[*(overrides or ()), *(["retrain=true"] if retrain else ())],
         seed=seed,
         seed_urls=seed_urls or (),
     )

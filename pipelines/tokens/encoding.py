@@ -101,6 +101,12 @@ class TextEncoder:
         assert self.token_bytes is not None
         return np.array([len(token) for token in self.token_bytes], dtype=np.int32)
 
+    def vocabulary(self) -> list[str]:
+        """The tokens as the file spells them, special ones left out; in no order."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        vocabulary: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        return [token for token, number in vocabulary.items() if number not in added]
+
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """The ids of each text, without an end-of-text id.
 

@@ -59,7 +59,8 @@ def read_tokenizer(root: CorpusRoot, name: str) -> FrozenTokenizer:
             f"{where} was changed after it was made; restore it, or make another one with `--set name=` a new name"
         )
     counts = manifest.counts
-    held_out = manifest.config["test"] + manifest.config["validation"]
+    # One that was made elsewhere has seen none of this corpus's documents, so any may be held out.
+    held_out = 1.0 if manifest.config.get("load") else manifest.config["test"] + manifest.config["validation"]
     return FrozenTokenizer(
         name=name,
         fingerprint=fingerprint,

@@ -142,7 +142,7 @@ def test_ids_are_stored_as_wide_as_the_vocabulary_needs(
 ) -> None:
     key = corpus_writer.documents("p", TEXTS[:8])
     content = with_vocabulary_of(vocabulary_size)
-    monkeypatch.setattr(tokenizer_stage, "train_tokenizer", lambda texts, size: content)
+    monkeypatch.setattr(tokenizer_stage, "train_tokenizer", lambda texts, size, **_: content)
     chain.tokenizer()
     chain.tokenize(test=0, validation=0)
     ((header, tokens),) = chain.shards(key)

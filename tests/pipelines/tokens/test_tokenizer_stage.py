@@ -83,9 +83,9 @@ def test_only_kept_training_documents_are_drawn(
     seen: list[str] = []
     train = tokenizer_stage.train_tokenizer
 
-    def spy(texts: Any, size: int) -> bytes:
+    def spy(texts: Any, size: int, **about: Any) -> bytes:
         seen.extend(texts)
-        return train(seen, size)
+        return train(seen, size, **about)
 
     monkeypatch.setattr(tokenizer_stage, "train_tokenizer", spy)
     manifest = chain.tokenizer(test=0.2, validation=0.2).outcomes[0].manifest
