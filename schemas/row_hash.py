@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
@@ -20,30 +20,53 @@ from schemas.tables import DIGEST_EXCLUDED_COLUMNS
 
 __all__ = ["digest_of_hashes", "row_hashes", "table_digest"]
 
+_Encode = Callable[[Any], bytes]
+_LENGTH = struct.Struct(">Q").pack
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-def _encode(value: Any, kind: pa.DataType) -> bytes:
-    if value is None:
-        return b"n"
-    if pa.types.is_map(kind):
-        pairs = sorted((_encode(k, kind.key_type), _encode(v, kind.item_type)) for k, v in value)
+def _prefixed(value: bytes) -> bytes:
+    return _LENGTH(len(value)) + value
+
+
+def _encoder_of_map(kind: pa.DataType) -> _Encode:
+    key, item = _encoder(kind.key_type), _encoder(kind.item_type)
+
+    def encode(value: Any) -> bytes:
+        pairs = sorted((key(k), item(v)) for k, v in value)
         return b"m" + length_prefixed(*(length_prefixed(k, v) for k, v in pairs))
+
+    return encode
+
+
+def _encoder_of_list(kind: pa.DataType) -> _Encode:
+    item = _encoder(kind.value_type)
+    return lambda value: b"l" + length_prefixed(*map(item, value))
+
+
+def _encoder_of_values(kind: pa.DataType) -> _Encode:
+    if pa.types.is_map(kind):
+        return _encoder_of_map(kind)
     if pa.types.is_list(kind):
-        return b"l" + length_prefixed(*(_encode(item, kind.value_type) for item in value))
+        return _encoder_of_list(kind)
     if pa.types.is_string(kind):
-        return b"s" + str(value).encode("utf-8")
+        return lambda value: b"s" + str(value).encode("utf-8")
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return b"b" + bytes(value)
+        return lambda value: b"b" + bytes(value)
     if pa.types.is_float32(kind):
-        return b"f" + struct.pack(">f", value)
+        return lambda value: b"f" + struct.pack(">f", value)
     if pa.types.is_float64(kind):
-        return b"d" + struct.pack(">d", value)
+        return lambda value: b"d" + struct.pack(">d", value)
     if pa.types.is_timestamp(kind):
-        return b"t" + str((value - _EPOCH) // datetime.timedelta(microseconds=1)).encode()
+        return lambda value: b"t" + str((value - _EPOCH) // datetime.timedelta(microseconds=1)).encode()
     if pa.types.is_integer(kind):
-        return b"i" + str(value).encode()
+        return lambda value: b"i%d" % value
     raise TypeError(f"no row hash for values of type {kind}")
+
+
+def _encoder(kind: pa.DataType) -> _Encode:
+    encode = _encoder_of_values(kind)
+    return lambda value: b"n" if value is None else encode(value)
 
 
 def row_hashes(table: pa.Table | pa.RecordBatch) -> list[bytes]:
@@ -51,9 +74,8 @@ def row_hashes(table: pa.Table | pa.RecordBatch) -> list[bytes]:
     names = sorted(name for name in table.schema.names if name not in DIGEST_EXCLUDED_COLUMNS)
     columns = []
     for name in names:
-        kind = table.schema.field(name).type
-        label = length_prefixed(name.encode("utf-8"))
-        columns.append([label + length_prefixed(_encode(v, kind)) for v in table.column(name).to_pylist()])
+        encode, label = _encoder(table.schema.field(name).type), length_prefixed(name.encode("utf-8"))
+        columns.append([label + _prefixed(encode(value)) for value in table.column(name).to_pylist()])
     return [hashlib.blake2b(b"".join(cells), digest_size=32).digest() for cells in zip(*columns, strict=True)]
 
 
