@@ -43,6 +43,7 @@ class EncodedBlock:
     part: int
     block: int
     url: str
+    documents: int
     tokens: int
     first_id: bytes
     last_id: bytes
@@ -118,7 +119,8 @@ def spill_block(folder: Folder, part: int, block: int, encoded: EncodedSplit) ->
         writer.write_table(encoded.index)
     identities = encoded.index.column("document_id")
     first, last = identities[0].as_py(), identities[-1].as_py()
-    return EncodedBlock(part, block, f"{folder.url}/{name}", len(encoded.tokens), first, last)
+    url = f"{folder.url}/{name}"
+    return EncodedBlock(part, block, url, encoded.index.num_rows, len(encoded.tokens), first, last)
 
 
 def read_index(block: EncodedBlock) -> pa.Table:

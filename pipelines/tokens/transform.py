@@ -141,10 +141,10 @@ class _Write(beam.DoFn):
     def process(self, element: _WriteTask) -> Iterator[tuple[str, StagedFile]]:
         table = token_table(self._job.tokenizer.name, element.split)
         folder = self._job.folder.child("staged", table)
+        facts = StreamFacts(self._job.tokenizer, self._job.key, element.split)
         if element.cut is None:
-            staged = write_index(folder, element.blocks)
+            staged = write_index(folder, facts, element.blocks)
         else:
-            facts = StreamFacts(self._job.tokenizer, self._job.key, element.split)
             staged = write_shard(folder, facts, element.cut, element.blocks)
         write_receipt(folder, staged)
         yield table, staged

@@ -31,7 +31,7 @@ TEXTS = [f"Page {n} says <|endoftext|> and then {n * 7919} words.\n\tÄ {'again 
 
 GOLDEN = {
     "vocabulary": (1, "45150319a7d09f1434bedaca86fe68d3b428c061a189643b58d497a8ea7389cd"),
-    "tokens": (1, "0e9b093de54b7c18e3024561568935089a10713e1e6e74715c9d1bdf5dceddfc"),
+    "tokens": (2, "0e9b093de54b7c18e3024561568935089a10713e1e6e74715c9d1bdf5dceddfc"),
 }
 
 
