@@ -23,6 +23,7 @@ from flows.cli import (
     run_command,
     takedown_command,
     training_commands,
+    verify_command,
 )
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash, log_thread_crash
@@ -44,6 +45,7 @@ run_command.register(app)
 training_commands.register(app)
 maintenance.register(app)
 takedown_command.register(app)
+verify_command.register(app)
 demo_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
