@@ -20,7 +20,7 @@ from schemas.split import SPLITS
 from schemas.storage import Folder, file_checksum
 from schemas.tables import TABLES
 
-__all__ = ["verify_corpus"]
+__all__ = ["compare_files", "verify_corpus"]
 
 _Tell = Callable[[str], None]
 
@@ -42,7 +42,7 @@ def _rows_digest(folder: Folder, file: OutputFile, findings: Findings) -> bytes 
     return bytes.fromhex(digest_of_hashes(hashes))
 
 
-def _files(folder: Folder, record: TableRecord, findings: Findings) -> bool:
+def compare_files(folder: Folder, record: TableRecord, findings: Findings) -> bool:
     """Whether all files of a table are there, of the size and, where it was kept, the checksum of then."""
     before = len(findings.problems)
     filesystem, _ = folder.filesystem()
@@ -93,15 +93,19 @@ def _tokens(root: CorpusRoot, unit: Manifest, sound: dict[str, bool], known: _To
             continue
         place = StreamPlace(root, key, split, tokenizer)
         stream = open_stream(place, record.files, findings)
-        if stream is not None and sound[table]:
+        if stream is None or not sound[table]:
+            continue
+        try:
             compare_texts(place, stream, shares, findings)
+        except CorpusmillError as error:  # of the documents, which are looked at on their own too
+            findings.add(place.folder.url, f"cannot be compared with its texts: {error}")
 
 
 def _unit(root: CorpusRoot, unit: Manifest, known: _Tokenizers, findings: Findings) -> None:
     sound = {}
     for table, record in unit.tables.items():
         folder = root.folder.child(table, unit.source, unit.partition)
-        sound[table] = _files(folder, record, findings)
+        sound[table] = compare_files(folder, record, findings)
         if table in TABLES and sound[table]:
             _rows(folder, record, findings)
         if table == TOKENIZERS and sound[table]:

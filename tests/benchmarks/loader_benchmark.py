@@ -238,12 +238,13 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=4.0, help="of tokens")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each loader at most")
     parser.add_argument("--scratch", help="folder for the files; a temporary one by default")
+    parser.add_argument("--write", help=argparse.SUPPRESS)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--root", help=argparse.SUPPRESS)
     parser.add_argument("--windows", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.child in WRITERS:
-        WRITERS[arguments.child](Path(arguments.root) / arguments.child, int(arguments.gigabytes * 2**29))
+    if arguments.write:
+        WRITERS[arguments.write](Path(arguments.root) / arguments.write, int(arguments.gigabytes * 2**29))
         return
     if arguments.child:
         print(json.dumps(child(arguments)))
@@ -262,7 +263,7 @@ def main() -> None:
         for title, name, files, python in rows:
             environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
             if not (scratch / files).exists():
-                command = [str(python), __file__, "--child", files, "--root", str(scratch)]
+                command = [str(python), __file__, "--write", files, "--root", str(scratch)]
                 size = ["--gigabytes", str(arguments.gigabytes)]
                 subprocess.run([*command, *size], check=True, env=environment, stdout=subprocess.DEVNULL)
             os.sync()
