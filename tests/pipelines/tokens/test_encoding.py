@@ -75,19 +75,6 @@ def test_pieces_end_before_spaces_and_only_a_very_long_word_is_cut(text: str, pi
     assert list(split_long(text, 4, 8)) == pieces
 
 
-def test_published_ids_of_gpt2_are_found(shared_data: Path, byte_level_tokenizer: Callable[..., bytes]) -> None:
-    # "Hello world" and the like, as the encoder that was published with the vocabulary gives them.
-    vocabulary = json.loads((shared_data / "gpt2" / "encoder.json").read_text())
-    lines = (shared_data / "gpt2" / "vocab.bpe").read_text(encoding="utf-8").splitlines()[1:]
-    plain = {token: number for token, number in vocabulary.items() if token != END_OF_TEXT}
-    gpt2 = TextEncoder(byte_level_tokenizer(plain, [tuple(line.split(" ")) for line in lines if line]))
-    assert (gpt2.vocabulary_size, gpt2.end_of_text, gpt2.dtype) == (50_257, 50_256, np.uint16)
-    assert [ids.tolist() for ids in gpt2.encode(["Hello world", " Hello  world\n"])] == [
-        [15496, 995],
-        [18435, 220, 995, 198],
-    ]
-
-
 @pytest.mark.parametrize(("size", "kind"), [(65_536, np.uint16), (65_537, np.uint32)])
 def test_ids_are_as_wide_as_the_vocabulary_needs(
     size: int, kind: Any, with_vocabulary_of: Callable[[int], bytes]
