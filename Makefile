@@ -16,7 +16,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-quality bench-flink clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-quality bench-tokenize bench-loader bench-flink clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -108,6 +108,12 @@ bench-clean: .venv-bench/.stamp ## raw pages to documents on all cores, beside d
 
 bench-quality: setup ## the quality classifier: area under the curve on other sites, and documents per second
 	@$(BIN)/python tests/benchmarks/quality_benchmark.py
+
+bench-tokenize: .venv-bench/.stamp ## the tokenize stage beside tokenizers, tiktoken, gigatoken and datatrove's stage: tokens per second a core
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/tokenize_benchmark.py
+
+bench-loader: .venv-bench/.stamp ## training batches beside nanoGPT's way and litdata: tokens per second, warm and cold, and resuming
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/loader_benchmark.py
 
 bench-flink: setup ## CPU time of the chain on Flink beside the local runner
 	@$(BIN)/python tests/benchmarks/flink_cost.py
