@@ -14,7 +14,7 @@ from flows.cli.output import print_json, print_table, working
 if TYPE_CHECKING:
     from pipelines.engine.stage import StageRequest
 
-__all__ = ["register", "show_units", "total_counts"]
+__all__ = ["register", "show_mixture", "show_units", "total_counts"]
 
 # The names are repeated here so that `--help` imports no stage; a test compares them with the registry.
 _SHORT = "Run one stage: crawl, clean, dedup, tokenizer, tokenize, mix, heldout or quality."
@@ -59,6 +59,42 @@ def show_units(stage: str, outcomes: list[dict[str, Any]]) -> None:
     counted += [[name, f"{value:g}"] for name, value in notes if isinstance(value, float)]
     if counted:
         print_table("", ["counted", "number"], counted)
+    for outcome in outcomes:
+        show_mixture(outcome.get("notes", {}))
+
+
+def show_mixture(notes: dict[str, Any]) -> None:
+    """The table of a mixture, and beside it the published one where a preset was asked for; else nothing."""
+    rows = [
+        [
+            f"{row['source']}" + (f" (phase {row['phase']})" if row["phase"] else ""),
+            f"{row['tokens']:,}",
+            f"{row['weight']:.1%}",
+            f"{row['samples']:,}",
+            f"{row['epochs']:.2f}",
+        ]
+        for row in notes.get("epochs", [])
+    ]
+    if rows:
+        print_table("", ["source", "tokens", "weight", "windows", "epochs"], rows)
+    published = notes.get("published")
+    if published:
+        rows = [
+            [
+                f"{row['row']} ({row['source']})",
+                f"{row['tokens_billions']:g}",
+                f"{row['weight_percent']:g}",
+                f"{row['weight']:.1%}",
+                f"{row['epochs']:g}" + (" *" if row["row"] in published["disagreeing"] else ""),
+                f"{row['epochs_that_follow']:.2f}",
+            ]
+            for row in published["rows"]
+        ]
+        columns = ["published", "billion tokens", "weight", "normalized", "epochs printed", "epochs that follow"]
+        print_table(f"for {published['trained_billions']:g} billion tokens", columns, rows)
+        typer.echo(
+            f"* does not follow from size and weight, however these were rounded: {', '.join(published['disagreeing'])}"
+        )
 
 
 def _perform(name: str, request: StageRequest[Any]) -> dict[str, Any]:
