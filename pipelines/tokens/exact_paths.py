@@ -71,17 +71,28 @@ def _installed(name: str) -> str:
         raise _UnavailableError("not installed") from error
 
 
-def _open_gigatoken(content: bytes) -> EncodeText:
-    from gigatoken.gigatoken_rs import load_hf_json
+def _reason(error: BaseException) -> str:
+    """What a library said; a panic of compiled code is no Exception, and says why nevertheless.
 
+    Raises:
+        BaseException: the error itself, where it is none of a library's.
+    """
+    if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+        return f"{type(error).__name__}: {error}"
+    raise error
+
+
+def _open_gigatoken(content: bytes) -> EncodeText:
     described: dict[str, Any] = json.loads(content)
     # It would find special tokens in text. What comes after the model adds tokens of its own.
     described["added_tokens"] = [one for one in described.get("added_tokens") or [] if not one.get("special")]
     described.update(post_processor=None, truncation=None, padding=None)
     try:
+        from gigatoken.gigatoken_rs import load_hf_json
+
         encode: EncodeText = load_hf_json(json.dumps(described)).encode
-    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise _UnavailableError(f"cannot read this tokenizer: {error}") from error
+    except BaseException as error:
+        raise _UnavailableError(f"cannot read this tokenizer: {_reason(error)}") from error
     return encode
 
 
@@ -103,15 +114,16 @@ def _ranks(content: bytes) -> dict[bytes, int]:
 
 
 def _open_tiktoken(content: bytes) -> EncodeText:
-    import tiktoken
-
     pattern = pattern_of(content)
     if pattern is None:
         raise _UnavailableError("words are not cut by one regular expression alone")
+    ranks = _ranks(content)
     try:
-        encoding = tiktoken.Encoding("corpus", pat_str=pattern, mergeable_ranks=_ranks(content), special_tokens={})
-    except (ValueError, TypeError) as error:
-        raise _UnavailableError(f"cannot read this tokenizer: {error}") from error
+        import tiktoken
+
+        encoding = tiktoken.Encoding("corpus", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    except BaseException as error:
+        raise _UnavailableError(f"cannot read this tokenizer: {_reason(error)}") from error
 
     def encode(text: str) -> NDArray[np.uint32]:
         ids: NDArray[np.uint32] = encoding.encode_to_numpy(text, disallowed_special=())
@@ -144,6 +156,8 @@ def _difference(encode: EncodeText, texts: Sequence[str], wanted: Sequence[NDArr
             found = encode(text)
         except ValueError:  # of such a text the reference makes the ids
             continue
+        except BaseException as error:
+            raise _UnavailableError(f"the text that begins {text[:40]!r}: {_reason(error)}") from error
         if not np.array_equal(found, reference):
             return f"other ids than tokenizers for the text that begins {text[:40]!r}"
     return None

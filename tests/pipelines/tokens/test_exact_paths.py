@@ -55,6 +55,20 @@ def test_a_path_that_differs_or_is_missing_gives_way_and_says_why(monkeypatch: p
     assert choice.refused["gigatoken"].startswith("other ids than tokenizers for the text that begins")
     assert choice.notes()["encoder"] == f"tiktoken {version('tiktoken')}"
 
+    class PanicException(BaseException):  # as compiled code raises it
+        pass
+
+    def panics(content: bytes) -> Callable[[str], Any]:
+        def encode(text: str) -> Any:
+            raise PanicException("index out of bounds")
+
+        return encode
+
+    monkeypatch.setitem(exact_paths._OPENERS, "gigatoken", panics)
+    choice = choose_path(content, reference.unchecked, TEXTS)
+    assert choice.path == "tiktoken"
+    assert choice.refused["gigatoken"] == "the text that begins '': PanicException: index out of bounds"
+
     def absent(name: str) -> str:
         if name in PATHS[:2]:
             raise PackageNotFoundError(name)
