@@ -17,7 +17,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-dedup bench-dedup-growth bench-quality bench-flink clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-dedup bench-dedup-growth bench-quality bench-tokenize bench-loader bench-flink clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -115,6 +115,12 @@ bench-dedup-growth: setup ## what a document costs deduplication in corpora of 1
 
 bench-quality: setup ## the quality classifier: area under the curve on other sites, and documents per second
 	@$(BIN)/python tests/benchmarks/quality_benchmark.py
+
+bench-tokenize: .venv-bench/.stamp ## the tokenize stage beside tokenizers, tiktoken, gigatoken and datatrove's stage: tokens per second a core
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/tokenize_benchmark.py
+
+bench-loader: .venv-bench/.stamp ## training batches beside nanoGPT's way and litdata: tokens per second, warm and cold, and resuming
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/loader_benchmark.py
 
 bench-flink: setup ## CPU time of the chain on Flink beside the local runner
 	@$(BIN)/python tests/benchmarks/flink_cost.py

@@ -21,6 +21,7 @@ class KeptDocument(NamedTuple):
     group: str  # content hash, in hexadecimal
     text: str
     title: str | None
+    language: str | None
 
 
 def input_records(root: CorpusRoot, keys: list[PartitionKey]) -> tuple[InputRecord, ...]:
@@ -47,7 +48,7 @@ def kept_documents(
     """
     cuts = read_cuts(root, key)
     removed = set(read_table(root, "duplicates", key, ["removed_id"]).column("removed_id").to_pylist())
-    columns = ["document_id", "content_hash", "text", "title"]
+    columns = ["document_id", "content_hash", "text", "title", "language"]
     for table in iterate_table(root, "documents", key, columns):
         for batch in table.to_batches(max_chunksize=256):
             for row in batch.to_pylist():
@@ -55,4 +56,5 @@ def kept_documents(
                     content = row["content_hash"]
                     split = split_of(content, test_share, validation_share)
                     for start, end in cuts.pieces(row["document_id"], len(row["text"])):
-                        yield KeptDocument(split, content.hex(), row["text"][start:end], row["title"])
+                        text = row["text"][start:end]
+                        yield KeptDocument(split, content.hex(), text, row["title"], row["language"])

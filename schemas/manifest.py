@@ -41,6 +41,7 @@ class OutputFile(_Record):
     name: str
     rows: int
     bytes: int
+    checksum: str = Field(default="", description="BLAKE2b-256 of the file's bytes, where readers compare them")
 
 
 class TableRecord(_Record):

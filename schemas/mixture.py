@@ -14,9 +14,19 @@ from schemas.errors import InputError, ManifestError
 from schemas.manifest import fingerprint
 from schemas.storage import Folder
 
-__all__ = ["MixturePlan", "Phase", "ShardRef", "SourceShare", "SourceStream", "read_mixture", "write_mixture"]
+__all__ = [
+    "Extended",
+    "IndexRef",
+    "MixturePlan",
+    "Phase",
+    "ShardRef",
+    "SourceShare",
+    "SourceStream",
+    "read_mixture",
+    "write_mixture",
+]
 
-MIXTURE_VERSION = 1
+MIXTURE_VERSION = 2
 
 
 class _Record(BaseModel):
@@ -31,6 +41,15 @@ class ShardRef(_Record):
     checksum: str = Field(description="the shard header's checksum")
 
 
+class IndexRef(_Record):
+    """The index of one partition's stream, pinned; those of a source are in the order of its shards."""
+
+    path: str = Field(description="relative to the corpus root")
+    documents: int = Field(ge=0)
+    tokens: int = Field(ge=0, description="of the stream that it covers")
+    checksum: str = Field(description="BLAKE2b-256 of the file's bytes")
+
+
 class SourceStream(_Record):
     """The tokens of one source in one split."""
 
@@ -39,6 +58,7 @@ class SourceStream(_Record):
     utf8_bytes: int = Field(ge=0, description="UTF-8 bytes of the texts behind the tokens, for bits per byte")
     documents: int = Field(ge=0)
     shards: tuple[ShardRef, ...]
+    indexes: tuple[IndexRef, ...] = ()
 
     def windows(self, sequence_length: int) -> int:
         """Whole windows of T inputs and one label further; a tail under T+1 tokens is lost once per source."""
@@ -51,14 +71,28 @@ class SourceShare(_Record):
     source: str
     weight: float = Field(ge=0, description="as asked for, normalized")
     samples: int = Field(ge=0, description="exact, by largest remainder")
-    epochs: float = Field(ge=0, description="samples / windows of the source")
+    windows: int = Field(ge=0, description="of the source when the phase was planned")
+
+    @property
+    def epochs(self) -> float:
+        """How often a window comes on average."""
+        return self.samples / self.windows if self.windows else 0.0
 
 
 class Phase(_Record):
-    """A stretch of training with fixed shares."""
+    """A stretch of training with fixed shares; `samples` of the `planned` ones are taken before the next phase."""
 
     samples: int = Field(gt=0)
+    planned: int = Field(gt=0, description="what the shares add up to")
     shares: tuple[SourceShare, ...]
+
+
+class Extended(_Record):
+    """The plan that another one goes on from, after so many of its samples."""
+
+    name: str
+    digest: str
+    samples: int = Field(ge=0)
 
 
 class MixturePlan(_Record):
@@ -76,6 +110,7 @@ class MixturePlan(_Record):
     validation: tuple[SourceStream, ...]
     test: tuple[SourceStream, ...]
     phases: tuple[Phase, ...]
+    extends: Extended | None = None
 
     def digest(self) -> str:
         """Digest of everything that decides which tokens come in which order; the plan's name does not."""

@@ -7,6 +7,7 @@ a whole object visible. Readers never see half a file either way.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 import uuid
@@ -21,7 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.errors import InputError, OutputError
 
-__all__ = ["TEMPORARY_SUFFIX", "Folder", "join_url", "open_input"]
+__all__ = ["TEMPORARY_SUFFIX", "Folder", "file_checksum", "join_url", "open_input"]
 
 TEMPORARY_SUFFIX = ".tmp"  # of a file that is still being written; `gc` removes what is left of it
 
@@ -49,6 +50,7 @@ def _cannot_write(where: str, error: OSError) -> OutputError:
 
 # Of the place that is written to; other failures in the body of `open_write` are of something else, such as reading.
 _PLACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+_CHECKSUM_BYTES = 4 * 2**20
 _REMOVALS = 20  # a worker that nobody waits for any more may still write while its folder goes
 _NO_FOLDER = (FileExistsError, NotADirectoryError, IsADirectoryError)
 
@@ -241,3 +243,16 @@ class Folder:
             except OSError as error:
                 if error.errno != errno.ENOTEMPTY:
                     raise
+
+
+def file_checksum(folder: Folder, name: str) -> str:
+    """BLAKE2b-256 of the bytes of a file, in hexadecimal; a few MiB of it are in memory at once.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    state = hashlib.blake2b(digest_size=32)
+    with folder.open_read(name) as stream:
+        while data := stream.read(_CHECKSUM_BYTES):
+            state.update(data)
+    return state.hexdigest()

@@ -10,23 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import ShardError
 from schemas.tables import ID
 
 __all__ = [
     "INDEX_NAME",
+    "INDEX_VERSION",
     "SHARD_TOKENS",
     "SHARD_VERSION",
     "TOKEN_INDEX",
+    "IndexHeader",
     "ShardHeader",
     "header_of",
+    "index_header_of",
+    "index_schema",
     "shard_name",
     "shard_schema",
     "token_checksum",
@@ -36,10 +40,12 @@ __all__ = [
 ]
 
 SHARD_VERSION = 1
+INDEX_VERSION = 1
 SHARD_TOKENS = 2**27
 SMALL_VOCABULARY = 65_536  # ids up to 65,535 fit in uint16
 INDEX_NAME = "index.parquet"
 _HEADER_KEY = b"corpusmill.shard"
+_INDEX_KEY = b"corpusmill.index"
 
 # One row per piece of a document (decontamination can cut a document in pieces); rows in stream order.
 TOKEN_INDEX = pa.schema(
@@ -112,26 +118,68 @@ def shard_schema(header: ShardHeader) -> pa.Schema:
     return pa.schema([pa.field("token", token_dtype(header.vocabulary_size), nullable=False)], metadata=metadata)
 
 
+class IndexHeader(BaseModel):
+    """What an index says of the stream that it covers, as metadata of its Parquet schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = INDEX_VERSION
+    tokenizer: str
+    tokenizer_fingerprint: str
+    source: str
+    partition: str
+    split: str
+    documents: int  # rows
+    tokens: int
+
+
+def index_schema(header: IndexHeader) -> pa.Schema:
+    """The Arrow schema of one index, with the header as metadata."""
+    return TOKEN_INDEX.with_metadata({_INDEX_KEY: header.model_dump_json().encode()})
+
+
+_Header = TypeVar("_Header", ShardHeader, IndexHeader)
+
+
+def _read_header(schema: pa.Schema, where: str, key: bytes, kind: type[_Header], what: str, version: int) -> _Header:
+    raw = (schema.metadata or {}).get(key)
+    if raw is None:
+        raise ShardError(f"{where} is not a token {what}: its schema has no corpusmill header")
+    try:
+        content: dict[str, Any] = json.loads(raw)
+        if content.get("version") != version:
+            raise ShardError(
+                f"{where} is {'an' if what == 'index' else 'a'} {what} of version {content.get('version')}, this "
+                f"program reads {version}"
+            )
+        return kind.model_validate(content)
+    except (ValueError, AttributeError) as error:  # a ValidationError is a ValueError
+        raise ShardError(f"{where} has a damaged header: {error}") from error
+
+
 def header_of(schema: pa.Schema, where: str) -> ShardHeader:
     """The header of an opened shard.
 
     Raises:
         ShardError: the file at `where` is no token shard or of a version this code does not read.
     """
-    raw = (schema.metadata or {}).get(_HEADER_KEY)
-    if raw is None:
-        raise ShardError(f"{where} is not a token shard: its schema has no corpusmill header")
-    try:
-        content: dict[str, Any] = json.loads(raw)
-        if content.get("version") != SHARD_VERSION:
-            version = content.get("version")
-            raise ShardError(f"{where} is a shard of version {version}, this program reads {SHARD_VERSION}")
-        header = ShardHeader.model_validate(content)
-    except (ValueError, ValidationError) as error:
-        raise ShardError(f"{where} has a damaged header: {error}") from error
-    if schema.field("token").type != token_dtype(header.vocabulary_size):
+    header = _read_header(schema, where, _HEADER_KEY, ShardHeader, "shard", SHARD_VERSION)
+    stored = schema.field("token").type if schema.names == ["token"] else f"columns {schema.names}"
+    if stored != token_dtype(header.vocabulary_size):
         raise ShardError(
-            f"{where} stores {schema.field('token').type}, a vocabulary of {header.vocabulary_size} needs "
+            f"{where} stores {stored}, a vocabulary of {header.vocabulary_size} needs "
             f"{token_dtype(header.vocabulary_size)}"
         )
+    return header
+
+
+def index_header_of(schema: pa.Schema, where: str) -> IndexHeader:
+    """The header of an opened index.
+
+    Raises:
+        ShardError: the file at `where` is no index of a token stream or of a version this code does not read.
+    """
+    header = _read_header(schema, where, _INDEX_KEY, IndexHeader, "index", INDEX_VERSION)
+    if not schema.equals(TOKEN_INDEX):
+        raise ShardError(f"{where} has columns {', '.join(schema.names)}, an index has {', '.join(TOKEN_INDEX.names)}")
     return header

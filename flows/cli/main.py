@@ -25,6 +25,7 @@ from flows.cli import (
     takedown_command,
     trace_command,
     training_commands,
+    verify_command,
 )
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash, log_thread_crash
@@ -48,6 +49,7 @@ maintenance.register(app)
 takedown_command.register(app)
 trace_command.register(app)
 dedup_commands.register(app)
+verify_command.register(app)
 demo_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)

@@ -15,7 +15,7 @@ from flows.cli.output import print_json, print_table, working
 if TYPE_CHECKING:
     from pipelines.engine.stage import StageRequest
 
-__all__ = ["register", "show_units", "total_counts"]
+__all__ = ["register", "show_mixture", "show_units", "total_counts"]
 
 # The names are repeated here so that `--help` imports no stage; a test compares them with the registry.
 _SHORT = "Run one stage: crawl, clean, dedup, decontaminate, tokenizer, tokenize, mix, heldout or quality."
@@ -60,6 +60,42 @@ def show_units(stage: str, outcomes: list[dict[str, Any]]) -> None:
     counted += [[name, f"{value:g}"] for name, value in notes if isinstance(value, float)]
     if counted:
         print_table("", ["counted", "number"], counted)
+    for outcome in outcomes:
+        show_mixture(outcome.get("notes", {}))
+
+
+def show_mixture(notes: dict[str, Any]) -> None:
+    """The table of a mixture, and beside it the published one where a preset was asked for; else nothing."""
+    rows = [
+        [
+            f"{row['source']}" + (f" (phase {row['phase']})" if row["phase"] else ""),
+            f"{row['tokens']:,}",
+            f"{row['weight']:.1%}",
+            f"{row['samples']:,}",
+            f"{row['epochs']:.2f}",
+        ]
+        for row in notes.get("epochs", [])
+    ]
+    if rows:
+        print_table("", ["source", "tokens", "weight", "windows", "epochs"], rows)
+    published = notes.get("published")
+    if published:
+        rows = [
+            [
+                f"{row['row']} ({row['source']})",
+                f"{row['tokens_billions']:g}",
+                f"{row['weight_percent']:g}",
+                f"{row['weight']:.1%}",
+                f"{row['epochs']:g}" + (" *" if row["row"] in published["disagreeing"] else ""),
+                f"{row['epochs_that_follow']:.2f}",
+            ]
+            for row in published["rows"]
+        ]
+        columns = ["published", "billion tokens", "weight", "normalized", "epochs printed", "epochs that follow"]
+        print_table(f"for {published['trained_billions']:g} billion tokens", columns, rows)
+        typer.echo(
+            f"* does not follow from size and weight, however these were rounded: {', '.join(published['disagreeing'])}"
+        )
 
 
 def _perform(name: str, request: StageRequest[Any]) -> dict[str, Any]:
@@ -99,6 +135,9 @@ def _run(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, key=value; may be given often.")
     ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="tokenizer: make another beside a frozen one, with the next free number.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Enters every draw of the stage, if it draws anything.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, last line.")] = False,
 ) -> None:
@@ -114,7 +153,7 @@ def _run(
         workers=workers,
         runner=runner,
         config=config,
-        overrides=overrides or (),
+        overrides=[*(overrides or ()), *(["retrain=true"] if retrain else ())],
         seed=seed,
         seed_urls=seed_urls or (),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flows.report.manifests import CorpusManifests
@@ -32,6 +32,7 @@ class TokenFacts:
     tokenizer: str
     tokens: dict[str, dict[Split, int]]
     documents: dict[str, dict[Split, int]]
+    encoders: dict[str, dict[str, str]] = field(default_factory=dict)  # what served, and why faster ones did not
 
     @property
     def total(self) -> int:
@@ -62,6 +63,8 @@ def read_token_facts(manifests: CorpusManifests) -> tuple[TokenFacts, ...]:
     for unit in manifests.of("tokenize"):
         name = _tokenizer(unit)
         facts = found.setdefault(name, TokenFacts(name, {}, {}))
+        if "encoder" in unit.notes:
+            facts.encoders.setdefault(unit.notes["encoder"], {}).update(unit.notes["encoders_refused"])
         for what, sums in (("tokens", facts.tokens), ("documents", facts.documents)):
             by_split = sums.setdefault(unit.source, dict.fromkeys(SPLITS, 0))
             for split in SPLITS:

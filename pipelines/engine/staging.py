@@ -24,6 +24,7 @@ class StagedFile:
     rows: int
     bytes: int
     digest: str
+    checksum: str = ""  # of its bytes, where readers compare them
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def _commit(unit: Unit, output: UnitOutput, seconds: float, engine: Engine) -> M
             target.remove(name)
         for file in staged.files:
             target.move_in(staged.folder, file.name)
-        files = tuple(OutputFile(name=f.name, rows=f.rows, bytes=f.bytes) for f in staged.files)
+        files = tuple(OutputFile(name=f.name, rows=f.rows, bytes=f.bytes, checksum=f.checksum) for f in staged.files)
         records[table] = TableRecord(rows=staged.rows, digest=staged.digest(), files=files)
     manifest = Manifest(
         stage=unit.stage,

@@ -10,11 +10,12 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipelines.tokens.encoding import Ids, TextEncoder
 from schemas.errors import ContractError
-from schemas.identity import stable_fraction
-from schemas.split import SPLITS, Split, split_of
+from schemas.identity import HASH_BYTES
+from schemas.split import SPLITS, Split, splits_of
 from schemas.storage import Folder
 from schemas.token_shard import TOKEN_INDEX
 
@@ -42,16 +43,27 @@ class EncodedBlock:
     part: int
     block: int
     url: str
+    documents: int
     tokens: int
     first_id: bytes
     last_id: bytes
 
 
-def _check_some(encoder: TextEncoder, rows: pa.Table, encoded: list[Ids]) -> None:
-    hashes, texts = rows.column("content_hash").to_pylist(), rows.column("text").to_pylist()
-    for content, text, ids in zip(hashes, texts, encoded, strict=True):
-        if stable_fraction(content, 0, "decode check") < _DECODED_SHARE and encoder.decode(ids) != text.encode("utf-8"):
-            raise ContractError(f"the ids of the text {content.hex()} decode to another text; make another tokenizer")
+def _hashes(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+    """A column of 16-byte hashes as (N, 16)."""
+    array = pc.cast(pa.chunked_array(column.chunks, column.type).combine_chunks(), pa.binary(HASH_BYTES))
+    data = np.frombuffer(array.buffers()[1], dtype=np.uint8)
+    return data[array.offset * HASH_BYTES :][: len(array) * HASH_BYTES].reshape(-1, HASH_BYTES)
+
+
+def _check_some(encoder: TextEncoder, hashes: NDArray[np.uint8], texts: list[str], encoded: list[Ids]) -> None:
+    # The first 8 bytes of a hash say the split; the others are as good as a draw.
+    draws = np.ascontiguousarray(hashes[:, 8:]).view(">u8")[:, 0]
+    for number in np.flatnonzero(draws < _DECODED_SHARE * 2**64).tolist():
+        if encoder.decode(encoded[number]) != texts[number].encode("utf-8"):
+            raise ContractError(
+                f"the ids of the text {hashes[number].tobytes().hex()} decode to another text; make another tokenizer"
+            )
 
 
 def encode_block(encoder: TextEncoder, rows: pa.Table, test: float, validation: float) -> Iterator[EncodedSplit]:
@@ -69,8 +81,12 @@ def encode_block(encoder: TextEncoder, rows: pa.Table, test: float, validation: 
     places = zip(rows.column("document_id").to_pylist(), rows.column("piece").to_pylist(), strict=True)
     if any(left >= right for left, right in pairwise(places)):
         raise ContractError("documents are not in the order of their ids, each once; run clean again")
-    encoded = encoder.encode(rows.column("text").to_pylist())
-    _check_some(encoder, rows, encoded)
+    texts = rows.column("text").to_pylist()
+    sizes = pc.binary_length(rows.column("text")).cast(pa.int64())
+    encoded = encoder.unchecked(texts)
+    encoder.check(texts, encoded, sizes.to_numpy())
+    hashes = _hashes(rows.column("content_hash"))
+    _check_some(encoder, hashes, texts, encoded)
     end = np.array([encoder.end_of_text], dtype=encoder.dtype)
     index = pa.table(
         {
@@ -78,17 +94,17 @@ def encode_block(encoder: TextEncoder, rows: pa.Table, test: float, validation: 
             "document_id": rows.column("document_id"),
             "piece": rows.column("piece"),
             "characters": pc.utf8_length(rows.column("text")).cast(pa.int64()),
-            "utf8_bytes": pc.binary_length(rows.column("text")).cast(pa.int64()),
+            "utf8_bytes": sizes,
             **{name: rows.column(name) for name in _RECORD_COLUMNS},
         },
         schema=_STORED_INDEX,
     )
-    splits = [split_of(content, test, validation) for content in rows.column("content_hash").to_pylist()]
-    for split in SPLITS:
-        chosen = [number for number, one in enumerate(splits) if one == split]
-        if chosen:
-            tokens = np.concatenate([part for number in chosen for part in (encoded[number], end)])
-            yield EncodedSplit(split, tokens, index.take(pa.array(chosen, pa.int64())))
+    splits = splits_of(hashes, test, validation)
+    for place, split in enumerate(SPLITS):
+        chosen = np.flatnonzero(splits == place)
+        if len(chosen):
+            tokens = np.concatenate([part for number in chosen.tolist() for part in (encoded[number], end)])
+            yield EncodedSplit(split, tokens, index.take(pa.array(chosen)))
 
 
 def spill_block(folder: Folder, part: int, block: int, encoded: EncodedSplit) -> EncodedBlock:
@@ -103,7 +119,8 @@ def spill_block(folder: Folder, part: int, block: int, encoded: EncodedSplit) ->
         writer.write_table(encoded.index)
     identities = encoded.index.column("document_id")
     first, last = identities[0].as_py(), identities[-1].as_py()
-    return EncodedBlock(part, block, f"{folder.url}/{name}", len(encoded.tokens), first, last)
+    url = f"{folder.url}/{name}"
+    return EncodedBlock(part, block, url, encoded.index.num_rows, len(encoded.tokens), first, last)
 
 
 def read_index(block: EncodedBlock) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.tokens.encoding import END_OF_TEXT, TextEncoder
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError, InputError
 from schemas.manifest import read_manifest
@@ -30,6 +31,11 @@ class FrozenTokenizer:
     end_of_text: int
     held_out: float
     content: bytes
+    end_of_text_token: str = END_OF_TEXT
+
+    def encoder(self, path: str = "tokenizers") -> TextEncoder:
+        """What encodes with it, by one of `exact_paths.PATHS`."""
+        return TextEncoder(self.content, self.end_of_text_token, path)
 
 
 def read_tokenizer(root: CorpusRoot, name: str) -> FrozenTokenizer:
@@ -53,5 +59,14 @@ def read_tokenizer(root: CorpusRoot, name: str) -> FrozenTokenizer:
             f"{where} was changed after it was made; restore it, or make another one with `--set name=` a new name"
         )
     counts = manifest.counts
-    held_out = manifest.config["test"] + manifest.config["validation"]
-    return FrozenTokenizer(name, fingerprint, counts["vocabulary_size"], counts["end_of_text"], held_out, content)
+    # One that was made elsewhere has seen none of this corpus's documents, so any may be held out.
+    held_out = 1.0 if manifest.config.get("load") else manifest.config["test"] + manifest.config["validation"]
+    return FrozenTokenizer(
+        name=name,
+        fingerprint=fingerprint,
+        vocabulary_size=counts["vocabulary_size"],
+        end_of_text=counts["end_of_text"],
+        held_out=held_out,
+        content=content,
+        end_of_text_token=manifest.notes.get("end_of_text_token", END_OF_TEXT),
+    )

@@ -11,7 +11,7 @@ import time
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.unit import UnitOutcome
 from pipelines.tokens.frozen import read_tokenizer
-from pipelines.tokens.mix_plan import build_plan, epoch_table
+from pipelines.tokens.mix_plan import build_plan, epoch_table, published_table
 from schemas.configs.mix import MixConfig
 from schemas.corpus_root import PartitionKey
 from schemas.errors import ConfigError, StageError
@@ -22,7 +22,7 @@ from schemas.token_shard import token_table
 
 __all__ = ["STAGE_VERSION", "mixture_key", "pending", "run"]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 
 
 def mixture_key(name: str) -> PartitionKey:
@@ -56,6 +56,7 @@ def _manifest(request: StageRequest[MixConfig], plan: MixturePlan, seconds: floa
     for split, streams in (("train", plan.train), ("validation", plan.validation), ("test", plan.test)):
         counts[f"tokens_{split}"] = sum(stream.tokens for stream in streams)
         counts[f"windows_{split}"] = sum(stream.windows(plan.sequence_length) for stream in streams)
+    published = {"published": table} if (table := published_table(request.config)) else {}
     return Manifest(
         stage="mix",
         stage_version=STAGE_VERSION,
@@ -66,7 +67,7 @@ def _manifest(request: StageRequest[MixConfig], plan: MixturePlan, seconds: floa
         inputs=tuple(InputRecord(name=shard.path, digest=shard.checksum) for shard in shards),
         tables={},
         counts=counts,
-        notes={"mixture": plan.name, "plan_digest": plan.digest(), "epochs": epoch_table(plan)},
+        notes={"mixture": plan.name, "plan_digest": plan.digest(), "epochs": epoch_table(plan), **published},
         seconds=round(seconds, 3),
     )
 

@@ -1,12 +1,15 @@
 """A sample of documents that depends on nothing but which documents there are.
 
 Each text is drawn a number from its content hash and a seed; the sample is the texts of the lowest numbers, until
-their bytes reach a budget. So partitions, files, order and copies of a text make no difference.
+their bytes reach a budget. So partitions, files, order and copies of a text make no difference. With weights the
+numbers are exponential with the weight as rate (Efraimidis and Spirakis 2006, "Weighted random sampling with a
+reservoir"), so that a text of weight 2 comes twice as early; where a text has copies, its highest weight counts.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -16,11 +19,12 @@ __all__ = ["Sample", "SampledText"]
 
 
 class SampledText(NamedTuple):
-    """One text of the sample; where copies of it come from several sources, the first source by name."""
+    """One text of the sample; of copies that of the highest weight, and of those the first source by name."""
 
     draw: float
     content_hash: bytes
     source: str
+    language: str
     text: str
 
 
@@ -34,26 +38,39 @@ class Sample:
         self._kept: dict[bytes, tuple[SampledText, int]] = {}
         self._bytes = 0
 
-    def add(self, content: bytes, source: str, text: str) -> None:
-        """Offer a text."""
+    def add(self, content: bytes, source: str, text: str, language: str = "", weight: float = 1.0) -> None:
+        """Offer a text; one of weight 0 is not taken."""
+        if weight <= 0:
+            return
+        draw = -math.log1p(-stable_fraction(content, self._seed, "tokenizer sample")) / weight
         known = self._kept.get(content)
         if known is not None:
-            if source < known[0].source:
-                self._kept[content] = known[0]._replace(source=source), known[1]
+            old, size = known
+            if (draw, source, language) < (old.draw, old.source, old.language):
+                self._kept[content] = old._replace(draw=draw, source=source, language=language), size
+                heapq.heappush(self._highest, (-draw, content))
             return
-        draw = stable_fraction(content, self._seed, "tokenizer sample")
-        if self._bytes >= self._budget and draw > -self._highest[0][0]:
+        if self._bytes >= self._budget and draw > -self._next_to_go()[0]:
             return
         size = len(text.encode("utf-8"))
-        self._kept[content] = SampledText(draw, content, source, text), size
+        self._kept[content] = SampledText(draw, content, source, language, text), size
         heapq.heappush(self._highest, (-draw, content))
         self._bytes += size
         self._drop()
 
+    def _next_to_go(self) -> tuple[float, bytes]:
+        """The entry of the highest draw; entries of texts that went, or were drawn anew, are let go of."""
+        while True:
+            negated, content = self._highest[0]
+            known = self._kept.get(content)
+            if known is not None and known[0].draw == -negated:
+                return self._highest[0]
+            heapq.heappop(self._highest)
+
     def _drop(self) -> None:
         """Let go of the highest draws as long as those below them reach the budget alone."""
         while len(self._kept) > 1:
-            highest = self._highest[0][1]
+            highest = self._next_to_go()[1]
             size = self._kept[highest][1]
             if self._bytes - size < self._budget:
                 return

@@ -18,6 +18,7 @@ from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.engine.staging import StagedTable
 from pipelines.engine.unit import Unit, UnitOutput, run_unit
 from pipelines.kept_documents import input_records
+from pipelines.tokens.exact_paths import choose_path
 from pipelines.tokens.frozen import TOKENIZERS, FrozenTokenizer, read_tokenizer
 from schemas.catalog import manifest_of, require_manifest
 from schemas.configs.tokenize import TokenizeConfig
@@ -29,7 +30,10 @@ from schemas.token_shard import INDEX_NAME, token_table
 
 __all__ = ["STAGE_VERSION", "pending", "run"]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
+# Half a megabyte of text at most: a quarter of a second of the reference's time.
+_SAMPLE_TEXTS = 32
+_SAMPLE_CHARACTERS = 8192
 
 
 def _count(staged: StagedTable) -> tuple[int, int, int, int]:
@@ -43,14 +47,34 @@ def _count(staged: StagedTable) -> tuple[int, int, int, int]:
     return documents, tokens, utf8_bytes, index.num_rows
 
 
+def _sample(folder: Folder, parts: list[str]) -> list[str]:
+    """Beginnings of texts of a partition, on which encoders are compared: from its first and last part, evenly."""
+    texts: list[str] = []
+    for name in sorted({*parts[:1], *parts[-1:]}):
+        with folder.open_read(name) as stream:
+            column = pq.ParquetFile(stream).read_row_group(0, columns=["text"]).column("text")
+        rows = range(0, len(column), max(1, len(column) // _SAMPLE_TEXTS))
+        texts += [column[row].as_py()[:_SAMPLE_CHARACTERS] for row in rows]
+    return texts
+
+
 def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, unit: Unit, folder: Folder) -> UnitOutput:
     from pipelines.engine.runner import run_pipeline
     from pipelines.engine.write_parts import staged_tables
     from pipelines.tokens.transform import TokenizeDocuments, TokenizeJob
 
     documents = require_manifest(request.root, "documents", unit.key).tables["documents"]
-    job = TokenizeJob(root=request.root, key=unit.key, tokenizer=tokenizer, config=request.config, folder=folder)
     parts = [file.name for file in documents.files]
+    sample = _sample(request.root.partition_folder("documents", unit.key), parts)
+    choice = choose_path(tokenizer.content, tokenizer.encoder().unchecked, sample, request.config.encoders)
+    job = TokenizeJob(
+        root=request.root,
+        key=unit.key,
+        tokenizer=tokenizer,
+        config=request.config,
+        folder=folder,
+        encoder_path=choice.path,
+    )
 
     def build(pipeline: Any) -> Any:
         return pipeline | "Tokenize" >> TokenizeDocuments(job, parts)
@@ -67,7 +91,7 @@ def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, uni
         counts["removed_duplicates"] -= numbers[0]
         for name, number in zip(("documents", "tokens", "utf8_bytes", "pieces"), numbers, strict=True):
             counts[f"{name}_{split}"] = number
-    return UnitOutput(tables=tables, counts=counts)
+    return UnitOutput(tables=tables, counts=counts, notes=choice.notes())
 
 
 def _checked_tokenizer(request: StageRequest[TokenizeConfig]) -> FrozenTokenizer:

@@ -46,6 +46,7 @@ class TokenizeJob:
     tokenizer: FrozenTokenizer
     config: TokenizeConfig
     folder: Folder
+    encoder_path: str = "tokenizers"
 
 
 class _Block(NamedTuple):
@@ -96,7 +97,7 @@ class _Compute(beam.DoFn):
         self._encoder: TextEncoder | None = None
 
     def setup(self) -> None:
-        self._encoder = TextEncoder(self._job.tokenizer.content)
+        self._encoder = self._job.tokenizer.encoder(self._job.encoder_path)
 
     def process(self, element: _Block) -> Iterator[tuple[str, EncodedBlock]]:
         assert self._encoder is not None  # Beam calls setup first
@@ -143,10 +144,10 @@ class _Write(beam.DoFn):
     def process(self, element: _WriteTask) -> Iterator[tuple[str, StagedFile]]:
         table = token_table(self._job.tokenizer.name, element.split)
         folder = self._job.folder.child("staged", table)
+        facts = StreamFacts(self._job.tokenizer, self._job.key, element.split)
         if element.cut is None:
-            staged = write_index(folder, element.blocks)
+            staged = write_index(folder, facts, element.blocks)
         else:
-            facts = StreamFacts(self._job.tokenizer, self._job.key, element.split)
             staged = write_shard(folder, facts, element.cut, element.blocks)
         write_receipt(folder, staged)
         yield table, staged

@@ -28,6 +28,9 @@ class TrainConfig(StageConfig):
             "checkpoint_every",
             "keep_checkpoints",
             "verify_shards",
+            "loader_workers",
+            "cache_folder",
+            "cache_bytes",
             "progress_seconds",
             "threads",
         ]
@@ -89,6 +92,21 @@ class TrainConfig(StageConfig):
     keep_checkpoints: int = Field(default=2, title="Keep", description="newest checkpoints that stay", ge=1)
     verify_shards: bool = Field(
         default=True, title="Verify shards", description="read all tokens once at the start and compare their checksums"
+    )
+    loader_workers: int = Field(
+        default=1,
+        title="Loader threads",
+        description="threads that read batches ahead; 0: read when asked",
+        ge=0,
+        le=64,
+    )
+    cache_folder: str | None = Field(
+        default=None,
+        title="Shard cache",
+        description="folder for blocks of shards that lie on another file system; empty: a temporary one",
+    )
+    cache_bytes: int = Field(
+        default=2**34, title="Shard cache size", description="bytes of such blocks on this disk", ge=2**20
     )
     progress_seconds: float = Field(default=2.0, title="Progress", description="seconds between lines on stderr", gt=0)
     threads: int | None = Field(

@@ -84,7 +84,7 @@ def test_a_stage_may_be_left_out_only_where_the_flow_says_so(corpus_root: Corpus
 
 def plan(samples: int = 8) -> MixturePlan:
     stream = SourceStream(source="web", tokens=1000, utf8_bytes=4000, documents=3, shards=())
-    share = SourceShare(source="web", weight=1, samples=samples, epochs=1)
+    share = SourceShare(source="web", weight=1, samples=samples, windows=samples)
     return MixturePlan(
         name="main",
         tokenizer="bpe",
@@ -96,7 +96,7 @@ def plan(samples: int = 8) -> MixturePlan:
         train=(stream,),
         validation=(),
         test=(),
-        phases=(Phase(samples=samples, shares=(share,)),),
+        phases=(Phase(samples=samples, planned=samples, shares=(share,)),),
     )
 
 

@@ -17,7 +17,7 @@ def stream(tokens: int = 100) -> SourceStream:
 
 
 def plan(**changes: Any) -> MixturePlan:
-    share = SourceShare(source="web", weight=1.0, samples=6, epochs=1.0)
+    share = SourceShare(source="web", weight=1.0, samples=6, windows=6)
     values: dict[str, Any] = {
         "name": "mine",
         "tokenizer": "bpe",
@@ -29,7 +29,7 @@ def plan(**changes: Any) -> MixturePlan:
         "train": (stream(),),
         "validation": (),
         "test": (),
-        "phases": (Phase(samples=6, shares=(share,)), Phase(samples=2, shares=(share,))),
+        "phases": (Phase(samples=6, planned=6, shares=(share,)), Phase(samples=2, planned=6, shares=(share,))),
     }
     return MixturePlan(**{**values, **changes})
 
@@ -71,7 +71,7 @@ def test_what_is_not_there_or_damaged_is_named(corpus_root: CorpusRoot) -> None:
     for content, message in (
         ("{", "mine.json is damaged"),
         ("[]", "mine.json is damaged: .*; write it again under another name"),
-        (json.dumps({**plan().model_dump(), "schema_version": 2}), "mine.json has version 2, this program reads 1"),
+        (json.dumps({**plan().model_dump(), "schema_version": 1}), "mine.json has version 1, this program reads 2"),
         (json.dumps({**plan().model_dump(), "more": 2}), "mine.json is damaged: (?s:.*)Extra inputs are not permitted"),
     ):
         folder.put_whole("mine.json", content.encode())

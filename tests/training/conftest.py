@@ -97,9 +97,9 @@ def plan_of(
 ) -> MixturePlan:
     """A plan that takes `samples` of each source in every phase."""
     total = sum(samples.values())
-    windows = {stream.source: max(1, stream.windows(sequence_length)) for stream in train}
+    windows = {stream.source: stream.windows(sequence_length) for stream in train}
     shares = tuple(
-        SourceShare(source=name, weight=count / total, samples=count, epochs=count / windows[name])
+        SourceShare(source=name, weight=count / total, samples=count, windows=windows[name])
         for name, count in samples.items()
     )
     return MixturePlan(
@@ -113,7 +113,7 @@ def plan_of(
         train=train,
         validation=validation,
         test=test,
-        phases=(Phase(samples=total, shares=shares),) * phases,
+        phases=(Phase(samples=total, planned=total, shares=shares),) * phases,
     )
 
 

@@ -6,24 +6,30 @@ Two choices make an order. Which source comes next: sample k of the n samples th
 time (k + u) / n, u in [0, 1) drawn once per source, and samples follow each other by time. So at every moment each
 source is within a few samples of its share, and its samples come as position 0, 1, 2 … of the source, which is why its
 epochs follow one another. Which window a position means: within each epoch, a permutation of the source's windows.
+Where a phase knows more windows than the one before, the rest of the epoch under way and the new windows follow each
+other by time in the same manner, so that both are spread over what remains in proportion.
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import ManifestError
-from schemas.identity import length_prefixed, stable_fraction
-from schemas.mixture import MixturePlan, Phase
+from schemas.identity import length_prefixed
+from schemas.interleave import interleave, places_of
+from schemas.mixture import MixturePlan
+from schemas.phases import EpochPlace, known_windows, planned_samples, source_offsets, taken_samples
 from training.data.permutation import permute, unpermute
 
-__all__ = ["SampleOrder", "Samples", "interleave", "places_of", "rows_of_rank"]
+__all__ = ["SampleOrder", "Samples", "rows_of_rank"]
 
 Integers = NDArray[np.int64]
+# In the middle of the time between two entries: old and new windows that are as many alternate.
+_MIDDLE = np.array([0.0, 0.5])
 
 
 @dataclass(frozen=True)
@@ -43,59 +49,116 @@ def rows_of_rank(count: int, rank: int, world_size: int) -> tuple[int, int]:
     return count * rank // world_size, count * (rank + 1) // world_size
 
 
-def interleave(counts: Integers, offsets: NDArray[np.float64], start: int, stop: int) -> tuple[Integers, Integers]:
-    """Entries `start` to `stop` of the sequence that holds `counts[s]` entries of each source s, spread evenly.
+@dataclass(frozen=True)
+class _Permuted:
+    """Windows `first` to `first + size` in an order of their own."""
 
-    Entry k of source s has time (k + offsets[s]) / counts[s]; equal times go by source. Up to any entry, source s has
-    come within len(counts) + 1 entries of its share, so a window of that size around the share is all that is sorted.
+    first: int
+    size: int
+    key: bytes
 
-    Args:
-        counts: entries of each source, at least 1 each.
-        offsets: in [0, 1), one per source.
-        start: first entry.
-        stop: one past the last entry, at most the sum of counts.
+    def windows(self, start: int, stop: int) -> Integers:
+        return self.first + permute(np.arange(start, stop), self.size, self.key)
 
-    Returns:
-        For each entry, its source and its k.
-    """
-    exact = [int(count) for count in counts]  # products of two counts overflow int64
-    total, slack = sum(exact), len(exact)
-    first = [max(0, count * (start - slack) // total - 2) for count in exact]
-    last = [min(count, count * (stop + slack) // total + 3) for count in exact]
-    sources = np.concatenate([np.full(b - a, s) for s, (a, b) in enumerate(zip(first, last, strict=True))])
-    entries = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
-    times = (entries + offsets[sources]) / counts[sources]
-    before = sum(first)
-    chosen = np.lexsort((entries, sources, times))[start - before : stop - before]
-    return sources[chosen], entries[chosen]
+    def position(self, window: int) -> int | None:
+        """The inverse of `windows`; None for a window that is not among these."""
+        if not 0 <= window - self.first < self.size:
+            return None
+        return int(unpermute(np.array([window - self.first], dtype=np.int64), self.size, self.key)[0])
 
 
-def places_of(counts: Integers, offsets: NDArray[np.float64], source: int, entries: Integers) -> Integers:
-    """Where entries of one source stand in the sequence of `interleave`: its inverse.
+@dataclass(frozen=True)
+class _Joined:
+    """What is left of an epoch from its position `seen` on, and windows that came since."""
 
-    An entry's place is how many entries of all sources come before it. For each source that number follows from the
-    entry's time to within two, and is then found by comparing times as `interleave` does.
+    old: _Permuted | _Joined
+    seen: int
+    left: int
+    new: _Permuted
 
-    Args:
-        counts: as given to `interleave`.
-        offsets: as given to `interleave`.
-        source: of the entries.
-        entries: k of each.
-    """
-    times = (entries + offsets[source]) / counts[source]
-    places = np.zeros(len(entries), dtype=np.int64)
-    for other, count in enumerate(counts.tolist()):
-        low = np.clip(np.floor(times * count - offsets[other]).astype(np.int64) - 2, 0, count)
-        before = low.copy()
-        for step in range(6):
-            nth = low + step
-            nth_times = (nth + offsets[other]) / count
-            earlier = (nth_times < times) | ((nth_times == times) & (other < source))
-            if other == source:
-                earlier = nth < entries
-            before += earlier & (nth < count)
-        places += before
-    return places
+    def windows(self, start: int, stop: int) -> Integers:
+        if not self.left:
+            return self.new.windows(start, stop)
+        which, entries = interleave(np.array([self.left, self.new.size]), _MIDDLE, start, stop)
+        found = np.empty(len(which), dtype=np.int64)
+        for number, part, shift in ((0, self.old, self.seen), (1, self.new, 0)):
+            mine = which == number
+            if mine.any():
+                first, last = int(entries[mine][0]), int(entries[mine][-1])
+                found[mine] = part.windows(shift + first, shift + last + 1)
+        return found
+
+    def position(self, window: int) -> int | None:
+        """The inverse of `windows`; None for a window that is not among these, or was before them."""
+        number, entry = 1, self.new.position(window)
+        if entry is None:
+            number, entry = 0, self.old.position(window)
+            if entry is None or entry < self.seen:
+                return None
+            entry -= self.seen
+        if not self.left:
+            return entry if number else None
+        return int(places_of(np.array([self.left, self.new.size]), _MIDDLE, number, np.array([entry]))[0])
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """The samples of one source in one phase: from `place` in an epoch on."""
+
+    seeds: bytes
+    name: str
+    place: EpochPlace
+    epoch: _Permuted | _Joined | None
+
+    def key(self, epoch: int, joined: int | None = None) -> bytes:
+        parts = [self.seeds, self.name.encode("utf-8"), struct.pack(">q", epoch)]
+        return length_prefixed(*parts, *([] if joined is None else [struct.pack(">q", joined)]))
+
+    def whole(self, epoch: int) -> _Permuted:
+        return _Permuted(0, self.place.windows, self.key(epoch))
+
+    def windows(self, start: int, stop: int) -> Integers:
+        """Windows of the samples `start` to `stop` of the source in the phase."""
+        parts = [np.empty(0, dtype=np.int64)]
+        inside = min(stop, self.place.left)
+        if start < inside and self.epoch is not None:
+            parts.append(self.epoch.windows(self.place.cursor + start, self.place.cursor + inside))
+        at = max(start, self.place.left)
+        while at < stop:
+            turn, offset = divmod(at - self.place.left, self.place.windows)
+            end = min(stop, at - offset + self.place.windows)
+            parts.append(self.whole(self.place.epoch + 1 + turn).windows(offset, offset + end - at))
+            at = end
+        return np.concatenate(parts)
+
+    def samples(self, window: int, count: int) -> list[int]:
+        """Those of the first `count` samples that are a window, ascending: the inverse of `windows`."""
+        found = []
+        if self.epoch is not None:
+            position = self.epoch.position(window)
+            sample = -1 if position is None else position - self.place.cursor
+            if 0 <= sample < self.place.left:
+                found.append(sample)
+        turns = range(max(0, -(-(count - self.place.left) // max(1, self.place.windows))))
+        for turn in turns:
+            position = self.whole(self.place.epoch + 1 + turn).position(window)
+            if position is not None:
+                found.append(self.place.left + turn * self.place.windows + position)
+        return [sample for sample in found if sample < count]
+
+    def after(self, samples: int, windows: int) -> _Stretch:
+        """The same source in the next phase, `samples` later, when it has so many windows."""
+        done = self.place.after(samples)
+        turned = self.whole(done.epoch) if done.epoch != self.place.epoch else self.epoch
+        grown = done.with_windows(windows)
+        if windows > done.windows:
+            new = windows - done.windows
+            if turned is None:
+                turned = _Permuted(0, new, self.key(0))
+            else:
+                added = _Permuted(done.windows, new, self.key(done.epoch, done.windows))
+                turned = _Joined(turned, done.cursor, done.left, added)
+        return _Stretch(self.seeds, self.name, grown, turned)
 
 
 class SampleOrder:
@@ -107,74 +170,56 @@ class SampleOrder:
         Raises:
             ManifestError: the plan contradicts itself.
         """
-        self._names = [stream.source for stream in plan.train]
-        self._sizes = np.array([stream.windows(plan.sequence_length) for stream in plan.train], dtype=np.int64)
-        self._seeds = struct.pack(">qq", plan.seed, seed)
-        self._offsets = np.array([stable_fraction(n.encode(), seed, "order") for n in self._names], dtype=np.float64)
-        self._counts = [self._counts_of(plan.name, phase) for phase in plan.phases]
-
-    def _counts_of(self, plan_name: str, phase: Phase) -> Integers:
-        counts = np.zeros(len(self._names), dtype=np.int64)
-        for share in phase.shares:
-            if share.samples and (share.source not in self._names or not self._sizes[self._names.index(share.source)]):
-                raise ManifestError(
-                    f"mixture {plan_name}: {share.samples} samples from {share.source!r}, which has no window of its "
-                    "own; run `corpusmill run mix` again"
-                )
-            if share.samples:
-                counts[self._names.index(share.source)] += share.samples
-        if counts.sum() != phase.samples:
-            raise ManifestError(
-                f"mixture {plan_name}: a phase of {phase.samples} samples has shares of {counts.sum()} together; "
-                "run `corpusmill run mix` again"
-            )
-        return counts
+        seeds = struct.pack(">qq", plan.seed, seed)
+        stretches = [_Stretch(seeds, stream.source, EpochPlace(), None) for stream in plan.train]
+        taken = windows = np.zeros(len(plan.train), dtype=np.int64)
+        self._offsets = source_offsets(plan)
+        self._phases: list[tuple[Integers, list[_Stretch]]] = []
+        for phase in plan.phases:
+            windows = known_windows(plan, phase, windows)
+            stretches = [s.after(int(t), int(w)) for s, t, w in zip(stretches, taken, windows, strict=True)]
+            self._phases.append((planned_samples(plan, phase), stretches))
+            taken = taken_samples(plan, phase)
+        self._ends = list(accumulate(phase.samples for phase in plan.phases))
 
     def __len__(self) -> int:
-        return int(sum(counts.sum() for counts in self._counts))
+        return self._ends[-1] if self._ends else 0
 
     def locate(self, start: int, stop: int) -> Samples:
         """Samples `start` to `stop` (0 ≤ start ≤ stop ≤ len)."""
-        sources, positions = self._positions(start, stop)
-        windows = np.empty(len(sources), dtype=np.int64)
-        epochs, offsets = np.divmod(positions, self._sizes[sources])
-        for source, epoch in {(int(s), int(e)) for s, e in zip(sources, epochs, strict=True)}:
-            here = (sources == source) & (epochs == epoch)
-            windows[here] = permute(offsets[here], int(self._sizes[source]), self._key(source, epoch))
-        return Samples(sources, windows)
-
-    def _key(self, source: int, epoch: int) -> bytes:
-        return length_prefixed(self._seeds, self._names[source].encode("utf-8"), struct.pack(">q", epoch))
+        sources: list[Integers] = [np.empty(0, dtype=np.int64)]
+        windows: list[Integers] = [np.empty(0, dtype=np.int64)]
+        begin = 0
+        for end, (counts, stretches) in zip(self._ends, self._phases, strict=True):
+            low, high = max(start, begin), min(stop, end)
+            if low < high:
+                there = np.flatnonzero(counts)
+                which, entries = interleave(counts[there], self._offsets[there], low - begin, high - begin)
+                sources.append(there[which])
+                windows.append(_windows([stretches[s] for s in there], which, entries))
+            begin = end
+        return Samples(np.concatenate(sources), np.concatenate(windows))
 
     def find(self, source: int, window: int) -> list[int]:
         """The samples that are a window of a source, ascending: the inverse of `locate`, in O(epochs × sources)."""
-        size, found = int(self._sizes[source]), []
-        begin = cursor = 0
-        for counts in self._counts:
-            count, end = int(counts[source]), cursor + int(counts[source])
-            epochs = range(cursor // size, -(-end // size)) if count else range(0)
-            image = np.array([window], dtype=np.int64)
-            positions = [epoch * size + int(unpermute(image, size, self._key(source, epoch))[0]) for epoch in epochs]
-            entries = np.array([one - cursor for one in positions if cursor <= one < end], dtype=np.int64)
-            taken = np.flatnonzero(counts)
-            if len(entries):
-                own = int(np.searchsorted(taken, source))
-                found += (begin + places_of(counts[taken], self._offsets[taken], own, entries)).tolist()
-            begin, cursor = begin + int(counts.sum()), end
+        found: list[int] = []
+        begin = 0
+        for end, (counts, stretches) in zip(self._ends, self._phases, strict=True):
+            there = np.flatnonzero(counts)
+            if counts[source]:
+                entries = np.array(stretches[source].samples(window, int(counts[source])), dtype=np.int64)
+                own = int(np.searchsorted(there, source))
+                places = places_of(counts[there], self._offsets[there], own, entries)
+                found += (begin + places[places < end - begin]).tolist()
+            begin = end
         return sorted(found)
 
-    def _positions(self, start: int, stop: int) -> tuple[Integers, Integers]:
-        """Source of each sample, and its position among all samples of that source since the run's beginning."""
-        sources: list[Integers] = [np.empty(0, dtype=np.int64)]
-        positions: list[Integers] = [np.empty(0, dtype=np.int64)]
-        begin, cursors = 0, np.zeros(len(self._names), dtype=np.int64)
-        for counts in self._counts:
-            end = begin + int(counts.sum())
-            low, high = max(start, begin), min(stop, end)
-            if low < high:
-                taken = np.flatnonzero(counts)
-                which, entries = interleave(counts[taken], self._offsets[taken], low - begin, high - begin)
-                sources.append(taken[which])
-                positions.append(cursors[taken[which]] + entries)
-            begin, cursors = end, cursors + counts
-        return np.concatenate(sources), np.concatenate(positions)
+
+def _windows(stretches: list[_Stretch], which: Integers, entries: Integers) -> Integers:
+    """Windows of consecutive samples; those of one source are consecutive samples of it."""
+    found = np.empty(len(which), dtype=np.int64)
+    for number, stretch in enumerate(stretches):
+        mine = np.flatnonzero(which == number)
+        if len(mine):
+            found[mine] = stretch.windows(int(entries[mine[0]]), int(entries[mine[-1]]) + 1)
+    return found

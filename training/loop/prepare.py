@@ -10,7 +10,7 @@ from schemas.configs.train import TrainConfig
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ConfigError, InputError
 from schemas.mixture import MixturePlan, read_mixture
-from schemas.run import RunConfig, read_run, require_same_run, write_run
+from schemas.run import RunConfig, latest_step, read_run, require_same_run, write_run
 from schemas.storage import Folder
 from schemas.token_shard import tokenizer_fingerprint
 from training.loop.schedule import BatchSchedule
@@ -70,6 +70,24 @@ def _steps(config: TrainConfig, plan: MixturePlan, schedule: BatchSchedule) -> i
     return steps
 
 
+def _going_on(run: str, stored: RunConfig, wanted: RunConfig, plan: MixturePlan, schedule: BatchSchedule) -> RunConfig:
+    """The stored description of a run, as it is once its plan has been changed for one that goes on from it.
+
+    The new plan begins with the samples of the old one, so the run goes on where it stands; only the number of steps
+    may be another one, and the learning rate follows it from there on.
+    """
+    if plan.extends is None or plan.extends.digest != stored.plan_digest:
+        return stored
+    trained = schedule.start(latest_step(run) or 0)
+    if trained > plan.extends.samples:
+        raise ConfigError(
+            f"{Path(run).name}: {trained} samples of mixture {plan.extends.name} were trained on, and mixture "
+            f"{plan.name} goes on after {plan.extends.samples}; plan it with `--set after={trained}`"
+        )
+    settings = {**stored.settings, "steps": wanted.settings["steps"]}
+    return stored.model_copy(update={"plan_digest": wanted.plan_digest, "settings": settings})
+
+
 def prepare_run(config: TrainConfig, root_url: str, mixture: str, run: str) -> PreparedRun:
     """Read the plan, check the settings against it, and describe the run in its folder.
 
@@ -101,7 +119,7 @@ def prepare_run(config: TrainConfig, root_url: str, mixture: str, run: str) -> P
     folder = Folder(run)
     stored = read_run(run)
     if stored is not None:
-        require_same_run(run, stored, description)
+        require_same_run(run, _going_on(run, stored, description, plan, schedule), description)
     tokenizer_folder = root.tokenizer_folder(plan.tokenizer)
     if not tokenizer_folder.exists(_TOKENIZER):
         raise InputError(f"no {_TOKENIZER} in {tokenizer_folder.url}; run `corpusmill run tokenizer` first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from schemas.run import latest_step
 from training.checkpoints.files import CheckpointState, restore, save
 from training.checkpoints.loading import load_tokenizer
 from training.data.batches import Batch, BatchReader
+from training.data.block_cache import BlockCache
 from training.data.shards import open_streams
 from training.hardware import pick_device
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
@@ -50,8 +52,10 @@ class _Run:
         plan, seed = prepared.plan, prepared.config.seed
         self.model = GPT(prepared.description.model, seed).to(self.device).train()
         self.optimizer = build_optimizer(self.model, self.config)
-        self.reader = BatchReader(plan, open_streams(prepared.root, plan, "train", self.config.verify_shards), seed)
-        self.validation = open_streams(prepared.root, plan, "validation", self.config.verify_shards)
+        cache = BlockCache(self.config.cache_folder, self.config.cache_bytes)
+        streams = open_streams(prepared.root, plan, "train", self.config.verify_shards, cache)
+        self.reader = BatchReader(plan, streams, seed, workers=self.config.loader_workers)
+        self.validation = open_streams(prepared.root, plan, "validation", self.config.verify_shards, cache)
         self.tokenizer = load_tokenizer(prepared.folder)
         self.validation_loss: float | None = None
         self.step = latest_step(prepared.folder) or 0
@@ -188,4 +192,6 @@ def train(prepared: PreparedRun) -> TrainResult:
     if prepared.config.threads is not None:
         torch.set_num_threads(prepared.config.threads)
     with hold_run(prepared.folder), stop_on_signals() as stop:
-        return _train(_Run(prepared), stop)
+        run = _Run(prepared)
+        with closing(run.reader):
+            return _train(run, stop)

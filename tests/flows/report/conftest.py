@@ -130,7 +130,8 @@ def commit_tokens(root: CorpusRoot) -> None:
     counts = {f"documents_{split}": size[0] for split, size in sizes.items()}
     counts |= {f"tokens_{split}": size[1] for split, size in sizes.items()}
     tables: dict[str, list[dict[str, Any]]] = {f"tokens/bpe/{split}": [] for split in sizes}
-    commit(root, "tokenize", "tokens/bpe/train", tables, counts=counts)
+    notes = {"encoder": "tiktoken 0.9", "encoders_refused": {"gigatoken": "not installed"}}
+    commit(root, "tokenize", "tokens/bpe/train", tables, counts=counts, notes=notes)
 
 
 def _lines(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
-import subprocess
-import sys
 from typing import Any
 
 import apache_beam as beam
@@ -19,7 +16,7 @@ from pipelines.dedup.stage import pending
 from pipelines.dedup.verify_candidates import VerifyCandidates
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
-from schemas.catalog import manifest_of, require_manifest
+from schemas.catalog import manifest_of
 from schemas.configs.dedup import DedupConfig, EdgeConfig, SignatureConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError

@@ -19,7 +19,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest, StageResult
 from pipelines.tokens import mix_stage, tokenize_stage, tokenizer_stage
-from pipelines.tokens.encoding import END_OF_TEXT, byte_alphabet
+from pipelines.tokens.byte_level import byte_alphabet
+from pipelines.tokens.encoding import END_OF_TEXT
 from schemas.configs.mix import MixConfig
 from schemas.configs.tokenize import TokenizeConfig
 from schemas.configs.tokenizer import TokenizerConfig

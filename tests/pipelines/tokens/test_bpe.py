@@ -51,7 +51,7 @@ def test_order_of_texts_and_number_of_threads_make_no_difference(
 def test_fertility_counts_words_tokens_and_bytes() -> None:
     encoder = TextEncoder(train_tokenizer([], 257))
     measured = fertility(encoder, "web", ["äb c", "d"])
-    assert measured == Fertility("web", documents=2, words=3, tokens=6, utf8_bytes=6)
+    assert measured == Fertility("web", None, documents=2, words=3, tokens=6, utf8_bytes=6)
     assert measured.row()["tokens_per_word"] == 2.0
     assert measured.row()["bytes_per_token"] == 1.0
     assert fertility(encoder, "none", []).row()["tokens_per_word"] == 0.0

@@ -13,8 +13,10 @@ from schemas.catalog import manifest_of
 from schemas.configs.base import load_config
 from schemas.configs.mix import MixConfig
 from schemas.configs.tokenize import TokenizeConfig
+from schemas.corpus_root import PartitionKey
 from schemas.errors import ConfigError, InputError, ShardError, StageError, TooLittleTextError
 from schemas.mixture import read_mixture
+from training.data.order import SampleOrder
 from training.data.shards import open_streams
 
 TEXTS = [f"The page number {n} of the book speaks of {n * 7919} things." for n in range(40)]
@@ -170,3 +172,114 @@ def test_missing_tokens_and_damaged_shards_are_named(mixed: Any) -> None:
 def test_wrong_settings_are_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(MixConfig, None, [override])
+
+
+def test_the_weights_of_gpt3_are_normalized_and_its_epochs_stand_beside(mixed: Any) -> None:
+    sources = {"common_crawl": "web", "wikipedia": "wiki"}
+    result = mixed.mix(preset="gpt3", preset_sources=sources, tokens=16 * 1000 + 5)
+    plan = plan_of(mixed, result)
+    shares = {share.source: share for share in plan.phases[0].shares}
+    # 60 and 3 of 63, of 1,000 windows: 952.38 and 47.62.
+    assert (shares["web"].samples, shares["wiki"].samples, plan.samples) == (952, 48, 1000)
+    notes = result.outcomes[0].manifest.notes["published"]
+    assert notes["disagreeing"] == ["webtext2"]
+    rows = {row["row"]: row for row in notes["rows"]}
+    assert [row["weight_percent"] for row in notes["rows"]] == [60, 22, 8, 8, 3]  # 101 together
+    assert sum(row["weight"] for row in notes["rows"]) == pytest.approx(1, abs=1e-5)
+    assert {name: row["epochs"] for name, row in rows.items()} == {
+        "common_crawl": 0.44,
+        "webtext2": 2.9,
+        "books1": 1.9,
+        "books2": 0.43,
+        "wikipedia": 3.4,
+    }
+    follow = {name: row["epochs_that_follow"] for name, row in rows.items()}
+    assert follow == {"common_crawl": 0.435, "webtext2": 3.439, "books1": 1.98, "books2": 0.432, "wikipedia": 2.97}
+    assert rows["common_crawl"]["source"] == "web"
+
+
+def test_copies_count_as_often_as_they_were_found_up_to_a_bound(mixed: Any, corpus_writer: Any) -> None:
+    key = PartitionKey("web", "part-9")
+    index = mixed.index(key)
+    kept, length = index.column("document_id")[0].as_py(), index.column("length")[0].as_py()
+    (row,) = corpus_writer.rows("clusters", 1)
+    rows = [{**row, "kept_id": kept, "kept_source": "web", "kept_partition": "part-9", "copies": 4}]
+    corpus_writer.tables(PartitionKey("web", "part-10"), {"duplicates": [], "clusters": rows})
+    plain = plan_of(mixed, mixed.mix(samples=100_000))
+    tokens = {stream.source: stream.tokens for stream in plain.train}
+    windows = {stream.source: stream.windows(16) for stream in plain.train}
+    for bound, times in ((1, 1), (3, 3), (100, 5)):
+        plan = plan_of(mixed, mixed.mix(max_copies=bound, samples=100_000))
+        shares = {share.source: share.samples for share in plan.phases[0].shares}
+        web = windows["web"] * (tokens["web"] + (times - 1) * length) / tokens["web"]
+        assert shares["web"] == pytest.approx(100_000 * web / (web + windows["wiki"]), abs=1)
+
+
+def test_a_plan_goes_on_from_another_with_what_came_since(mixed: Any, corpus_writer: Any) -> None:
+    old = plan_of(mixed, mixed.mix(name="first", weights={"web": 3, "wiki": 1}, samples=40))
+    corpus_writer.documents("part-11", [text.upper() for text in TEXTS])
+    corpus_writer.documents("y", TEXTS[:20], source="zoo")
+    mixed.tokenize(**SHARES)
+    new = plan_of(mixed, mixed.mix(name="second", extends="first", after=24))
+    assert new.extends is not None
+    assert (new.extends.name, new.extends.digest, new.extends.samples) == ("first", old.digest(), 24)
+    assert [phase.samples for phase in new.phases][:1] == [24]
+    before, whole = SampleOrder(old, 1).locate(0, 24), SampleOrder(new, 1).locate(0, new.samples)
+    assert np.array_equal(before.windows, whole.windows[:24])
+    assert [stream.source for stream in new.train] == ["wiki", "web", "zoo"]
+    # What remains is all there is less what was seen: afterwards every window of every source was seen once.
+    for number, stream in enumerate(new.train):
+        seen = whole.windows[whole.sources == number].tolist()
+        assert sorted(seen) == list(range(stream.windows(16)))
+    assert new.phases[1].samples == sum(stream.windows(16) for stream in new.train) - 24
+    third = plan_of(mixed, mixed.mix(name="third", extends="second", weights={"web": 1}, samples=10))
+    assert [phase.samples for phase in third.phases] == [24, new.phases[1].samples, 10]
+    with pytest.raises(ConfigError, match="all windows of mixture second were seen and none came since; give samples"):
+        mixed.mix(name="fourth", extends="second")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"after": 41}, "mix.after is 41, and mixture first has 40 samples; give at most that"),
+        ({"sequence_length": 8}, "mixture first has sequence_length 16, not 8; a plan goes on with its own"),
+        ({"seed": 9}, "mixture first has seed 0, not 9"),
+    ],
+)
+def test_a_plan_goes_on_only_as_what_it_was(mixed: Any, settings: dict[str, Any], message: str) -> None:
+    mixed.mix(name="first", samples=40)
+    with pytest.raises(ConfigError, match=message):
+        mixed.mix(extends="first", **settings)
+
+
+def test_a_source_whose_shards_were_made_anew_cannot_go_on(mixed: Any, corpus_writer: Any) -> None:
+    mixed.mix(name="first", samples=40)
+    corpus_writer.documents("part-1", TEXTS[:10])  # comes before the others in partition order
+    mixed.tokenize(**SHARES)
+    with pytest.raises(ConfigError, match=r"mix.extends: the shards of web are not those of mixture first with later"):
+        mixed.mix(name="second", extends="first")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"weights": {"a": 1}, "preset": "gpt3"}, "weights, preset and max_copies all say how much of each source"),
+        ({"samples": 5, "tokens": 5}, "samples and tokens both say how long training is; give one of them"),
+        ({"tokens": 5}, "tokens 5 hold no window of 2048; give more"),
+        ({"after": 5}, "after is a place in the plan that extends names; give both"),
+        ({"preset": "gpt3", "preset_sources": {"pile": "a"}}, "preset_sources names pile; rows of gpt3 are books1"),
+        ({"preset_sources": {"books1": "a"}}, "preset_sources names books1; give a preset too"),
+    ],
+)
+def test_settings_of_a_mixture_that_do_not_go_together_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(MixConfig, **settings)
+
+
+def test_a_preset_needs_sources_that_are_there(mixed: Any) -> None:
+    with pytest.raises(
+        ConfigError, match=r"no source is called common_crawl, .*; sources with tokens are wiki, web: say"
+    ):
+        mixed.mix(preset="gpt3")
+    with pytest.raises(ConfigError, match=r"mix.preset_sources names elsewhere; sources with tokens are wiki, web"):
+        mixed.mix(preset="gpt3", preset_sources={"books1": "elsewhere", "wikipedia": "wiki"})

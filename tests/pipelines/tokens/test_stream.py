@@ -25,7 +25,7 @@ def test_shards_joined_are_the_stream_and_all_but_the_last_are_full(lengths: lis
 
 
 def block(part: int, number: int, tokens: int, first: int, last: int) -> EncodedBlock:
-    return EncodedBlock(part, number, f"{part}-{number}", tokens, bytes([first]), bytes([last]))
+    return EncodedBlock(part, number, f"{part}-{number}", 1, tokens, bytes([first]), bytes([last]))
 
 
 @given(st.permutations([block(0, 0, 5, 0, 1), block(0, 1, 3, 2, 3), block(2, 0, 4, 4, 4)]))

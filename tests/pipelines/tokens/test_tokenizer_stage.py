@@ -13,7 +13,7 @@ from pipelines.tokens.frozen import read_tokenizer
 from pipelines.tokens.tokenizer_stage import pending
 from schemas.configs.base import load_config
 from schemas.configs.tokenizer import TokenizerConfig
-from schemas.corpus_root import CorpusRoot
+from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ConfigError, InputError, TooLittleTextError
 from schemas.identity import content_hash, document_id
 from schemas.split import split_of
@@ -83,9 +83,9 @@ def test_only_kept_training_documents_are_drawn(
     seen: list[str] = []
     train = tokenizer_stage.train_tokenizer
 
-    def spy(texts: Any, size: int) -> bytes:
+    def spy(texts: Any, size: int, **about: Any) -> bytes:
         seen.extend(texts)
-        return train(seen, size)
+        return train(seen, size, **about)
 
     monkeypatch.setattr(tokenizer_stage, "train_tokenizer", spy)
     manifest = chain.tokenizer(test=0.2, validation=0.2).outcomes[0].manifest
@@ -115,10 +115,84 @@ def test_no_documents_and_no_training_documents_are_named(chain: Any, corpus_wri
     [
         ("vocabulary_size=256", "tokenizer.vocabulary_size: Input should be greater than or equal to 257, got 256"),
         ("name=../x", r"tokenizer.name: String should match pattern .*, got '../x'"),
-        ("vocab=300", "tokenizer.vocab: unknown key; .*known keys: name, sample_bytes, seed, test, validation"),
+        ("vocab=300", "tokenizer.vocab: unknown key; .*known keys: end_of_text, .*sample_bytes, seed, .*test, .*"),
         ("test=0.995", r"test \+ validation must be below 1, or no document is left to train on"),
     ],
 )
 def test_wrong_settings_are_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(TokenizerConfig, None, [override])
+
+
+def test_another_one_is_made_beside_a_frozen_one(chain: Any, corpus_writer: Any) -> None:
+    corpus_writer.documents("p", TEXTS)
+    request = chain.request(TokenizerConfig(vocabulary_size=400, retrain=True, test=0.2, validation=0.2))
+    assert str(chain.tokenizer(retrain=True).outcomes[0].key) == "bpe/"  # nothing was there to stand beside
+    before = read_tokenizer(chain.root, "bpe")
+    assert pending(request) == 1
+    corpus_writer.documents("q", [text.upper() for text in TEXTS])
+    for name in ("bpe-2", "bpe-3"):
+        (outcome,) = chain.tokenizer(retrain=True).outcomes
+        assert (outcome.status, outcome.manifest.source, outcome.manifest.config["name"]) == ("done", name, name)
+    assert read_tokenizer(chain.root, "bpe") == before != read_tokenizer(chain.root, "bpe-2")
+    (outcome,) = chain.tokenizer().outcomes
+    assert (outcome.status, outcome.reason) == ("skipped", "tokenizer 'bpe' is frozen; another name makes another one")
+
+
+def test_pattern_and_special_tokens_are_those_of_the_settings(chain: Any, corpus_writer: Any) -> None:
+    corpus_writer.documents("p", TEXTS)
+    chain.tokenizer(pattern="cl100k", end_of_text="<|end|>", special_tokens=("<|user|>", "<|tool|>"))
+    frozen = read_tokenizer(chain.root, "bpe")
+    described = json.loads(frozen.content)
+    assert [(one["content"], one["id"]) for one in described["added_tokens"]] == [
+        ("<|end|>", frozen.vocabulary_size - 3),
+        ("<|user|>", frozen.vocabulary_size - 2),
+        ("<|tool|>", frozen.vocabulary_size - 1),
+    ]
+    assert frozen.end_of_text == frozen.vocabulary_size - 3
+    (ids,) = frozen.encoder().encode(["1234567 <|user|>"])
+    assert max(ids) < frozen.end_of_text
+    longest = max(len(token) for token in frozen.encoder().token_bytes or [] if token.isdigit())
+    assert longest <= 3  # runs of digits are cut after three
+    assert chain.tokenize(test=0.0, validation=0.0).outcomes[0].manifest.counts["tokens_train"] > 0
+    with pytest.raises(ConfigError, match=r"tokenizer.pattern '\|\(' is no regular expression: .*; give one, or gpt2"):
+        chain.tokenizer(name="bad", pattern="|(")
+
+
+def test_weights_draw_sources_and_languages_more_often_and_fertility_is_told_for_each(
+    chain: Any, corpus_writer: Any
+) -> None:
+    for source in ("books", "web"):
+        rows = []
+        for number, text in enumerate(f"{source} {text}" for text in TEXTS):
+            content, language = content_hash(text), "de" if number % 2 else "en"
+            row = {"document_id": document_id(source, "", content), "content_hash": content, "text": text}
+            rows.append({**row, "source": source, "partition": "p", "language": language})
+        corpus_writer.tables(PartitionKey(source, "p"), {"documents": rows})
+    for weights, most in (
+        ({"source_weights": {"books": 20.0}}, ("books", None)),
+        ({"language_weights": {"de": 20.0, "en": 1.0}}, (None, "de")),
+    ):
+        name = "-".join(weights)
+        notes = chain.tokenizer(name=name.replace("_", "-"), sample_bytes=2000, **weights).outcomes[0].manifest.notes
+        drawn = {(row["source"], row["language"]): row["documents"] for row in notes["fertility_by_language"]}
+        mine = sum(n for (source, language), n in drawn.items() if most in ((source, None), (None, language)))
+        assert mine > 0.75 * sum(drawn.values())
+        assert {row["source"] for row in notes["fertility"]} == {source for source, _ in drawn}
+    never = chain.tokenizer(name="never", source_weights={"web": 0.0}).outcomes[0].manifest.notes
+    assert [row["source"] for row in never["fertility"]] == ["books"]
+    with pytest.raises(TooLittleTextError, match="or give some source and language a weight"):
+        chain.tokenizer(name="nothing", source_weights={"web": 0.0, "books": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"special_tokens": ["<|endoftext|>"]}, "end_of_text and special_tokens name a token twice; give each once"),
+        ({"vocabulary_size": 257, "special_tokens": ["a"]}, "256 bytes and 2 special tokens need as many ids; raise"),
+        ({"pattern": "gpt4"}, "give gpt2, cl100k, o200k, or a regular expression"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(TokenizerConfig, **settings)

@@ -20,23 +20,24 @@ from pipelines.tokens import shard_files
 from pipelines.tokens.bpe import train_tokenizer
 from pipelines.tokens.encoded import INPUT_COLUMNS, encode_block, spill_block
 from pipelines.tokens.encoding import TextEncoder
-from pipelines.tokens.frozen import read_tokenizer
+from pipelines.tokens.frozen import FrozenTokenizer, read_tokenizer
 from pipelines.tokens.transform import TokenizeDocuments, TokenizeJob
 from schemas.configs.tokenize import TokenizeConfig
-from schemas.corpus_root import CorpusRoot
+from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError, ShardError
 from schemas.identity import content_hash
 from schemas.storage import Folder
 from schemas.tables import DOCUMENTS
 
 TEXTS = [f"The page number {n} of the book speaks of {n * 7919} things." for n in range(40)]
+TOKENIZER = FrozenTokenizer("bpe", "", 300, 299, 0.1, b"")
 _RUN = """
 import sys
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from pipelines.tokens import tokenize_stage
 from schemas.configs.tokenize import TokenizeConfig
-from schemas.corpus_root import CorpusRoot
+from schemas.corpus_root import CorpusRoot, PartitionKey
 config = TokenizeConfig(shard_tokens=4000, test=0.1, validation=0.1)
 request = StageRequest(root=CorpusRoot(sys.argv[1]), config=config, engine=Engine())
 print(tokenize_stage.run(request).done)
@@ -101,15 +102,8 @@ def test_a_shard_that_does_not_read_back_is_not_staged(
 ) -> None:
     corpus_writer.documents("p", TEXTS)
     chain.tokenizer()
-    checksum = shard_files.token_checksum
-    calls = []
-
-    def worn_out(batches: Any) -> str:
-        calls.append(1)
-        return checksum(batches) if len(calls) == 1 else "0" * 64
-
-    monkeypatch.setattr(shard_files, "token_checksum", worn_out)
-    with pytest.raises(ShardError, match=r"shard-00000.arrow does not read back as it was written"):
+    monkeypatch.setattr(shard_files, "file_checksum", lambda folder, name: "0" * 64)
+    with pytest.raises(ShardError, match=r"(shard-00000.arrow|index.parquet) does not read back as it was written"):
         chain.tokenize()
     assert chain.root.partitions("tokens/bpe/train") == []
     monkeypatch.undo()
@@ -120,10 +114,11 @@ def test_an_index_that_does_not_cover_its_stream_is_not_staged(tmp_path: Path) -
     encoder = TextEncoder(train_tokenizer(TEXTS, 300))
     (encoded,) = encode_block(encoder, rows_of(["a", "b"], [1, 2]), 0, 0)
     block = spill_block(Folder(str(tmp_path / "spill")), 0, 0, encoded)
-    staged = shard_files.write_index(Folder(str(tmp_path)), [block])
+    facts = shard_files.StreamFacts(TOKENIZER, PartitionKey("web", "p"), "train")
+    staged = shard_files.write_index(Folder(str(tmp_path)), facts, [block])
     assert (staged.rows, type(staged)) == (2, StagedFile)
     with pytest.raises(ShardError, match=r"index.parquet does not cover its stream; run tokenize again"):
-        shard_files.write_index(Folder(str(tmp_path)), [replace(block, tokens=block.tokens + 1)])
+        shard_files.write_index(Folder(str(tmp_path)), facts, [replace(block, tokens=block.tokens + 1)])
 
 
 def token_files(root: CorpusRoot) -> dict[str, bytes]:

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
 
 from schemas.corpus_root import CorpusRoot
+from schemas.errors import ShardError
+from schemas.mixture import IndexRef, MixturePlan
+from schemas.storage import file_checksum
+from schemas.token_shard import TOKEN_INDEX, IndexHeader, index_schema
 from training.data.batches import BatchReader
+from training.data.block_cache import BlockCache
 from training.data.shards import open_streams
 
 
@@ -48,3 +59,205 @@ def test_samples_are_described_by_name(make_corpus, corpus_root: CorpusRoot) -> 
     assert "books windows" in text
     for window in samples.windows.tolist():
         assert str(window) in text
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+def test_world_size_micro_batch_and_threads_give_the_same_global_order(
+    make_corpus, corpus_root: CorpusRoot, workers: int, world_size: int
+) -> None:
+    plan = make_corpus(samples={"books": 60, "web": 20})
+    streams = open_streams(corpus_root, plan, "train")
+    whole = BatchReader(plan, streams, 0).take(80)
+    for batch in (16, 5):
+        readers = [BatchReader(plan, streams, 0, workers=workers) for _ in range(world_size)]
+        inputs, labels, sources = [], [], []
+        for _ in range(80 // batch):
+            for rank, one in enumerate(readers):
+                part = one.take(batch, rank, world_size)
+                inputs.append(part.inputs.copy())
+                labels.append(part.labels.copy())
+                sources.append(part.samples.sources)
+        for one in readers:
+            one.close()
+        assert np.array_equal(np.concatenate(inputs), whole.inputs)
+        assert np.array_equal(np.concatenate(labels), whole.labels)
+        assert np.array_equal(np.concatenate(sources), whole.samples.sources)
+
+
+def test_reading_ahead_follows_other_sizes_and_restored_positions(make_corpus, corpus_root: CorpusRoot) -> None:
+    plan = make_corpus(samples={"books": 60, "web": 20})
+    streams = open_streams(corpus_root, plan, "train")
+    plain, ahead = BatchReader(plan, streams, 0), BatchReader(plan, streams, 0, workers=2, ahead=3)
+    for position, count in ((None, 4), (None, 4), (None, 7), (2, 4), (None, 4), (60, 20), (0, 1), (None, 1)):
+        if position is not None:
+            plain.restore({"sample": position})
+            ahead.restore({"sample": position})
+        assert np.array_equal(plain.take(count).inputs, ahead.take(count).inputs)
+        assert plain.state() == ahead.state()
+    ahead.close()
+
+
+def test_an_error_while_reading_ahead_reaches_the_one_who_asks(
+    make_corpus, corpus_root: CorpusRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_corpus(samples={"books": 60, "web": 20})
+    one = BatchReader(plan, open_streams(corpus_root, plan, "train"), 0, workers=1)
+
+    def fail(samples: object) -> None:
+        raise ShardError("the disk is gone")
+
+    one.take(4)
+    monkeypatch.setattr(one, "read", fail)
+    one.restore({"sample": 40})
+    with pytest.raises(ShardError, match="the disk is gone"):
+        one.take(4)
+    one.close()
+
+
+def test_a_far_position_is_restored_at_once(make_corpus, corpus_root: CorpusRoot) -> None:
+    plan = make_corpus(samples={"books": 300_000_000, "web": 100_000_000})
+    one = BatchReader(plan, open_streams(corpus_root, plan, "train"), 0)
+    began = time.process_time()
+    one.restore({"sample": 256 * 1_000_000})
+    batch = one.take(256)
+    assert time.process_time() - began < 1
+    assert batch.inputs.shape == (256, 32)
+
+
+def with_indexes(corpus_root: CorpusRoot, plan: MixturePlan) -> MixturePlan:
+    """The plan with an index for each source, in which documents end at the end-of-text ids of the tokens."""
+    streams = []
+    for stream, tokens in zip(plan.train, open_streams(corpus_root, plan, "train"), strict=True):
+        ids = np.empty(stream.tokens, dtype=np.int64)
+        tokens.read(0, ids)
+        ends = np.flatnonzero(ids == plan.end_of_text) + 1
+        starts = np.concatenate([[0], ends[:-1]])
+        folder, _, _ = stream.shards[0].path.rpartition("/")
+        header = IndexHeader(
+            tokenizer=plan.tokenizer,
+            tokenizer_fingerprint=plan.tokenizer_fingerprint,
+            source=stream.source,
+            partition="one",
+            split="train",
+            documents=len(starts),
+            tokens=stream.tokens,
+        )
+        rows = {"start": starts, "length": ends - starts, "document_id": [n.to_bytes(16) for n in range(len(starts))]}
+        rows |= {name: [0] * len(starts) for name in ("piece", "characters", "utf8_bytes")}
+        rows |= {name: [None] * len(starts) for name in TOKEN_INDEX.names if name not in rows}
+        place = corpus_root.folder.child(folder)
+        with place.open_write("index.parquet") as file:
+            pq.write_table(pa.table(rows, schema=index_schema(header)), file)
+        reference = IndexRef(
+            path=f"{folder}/index.parquet",
+            documents=len(starts),
+            tokens=stream.tokens,
+            checksum=file_checksum(place, "index.parquet"),
+        )
+        streams.append(stream.model_copy(update={"indexes": (reference,)}))
+    return plan.model_copy(update={"train": tuple(streams)})
+
+
+def test_boundaries_are_where_documents_and_windows_begin(make_corpus, corpus_root: CorpusRoot) -> None:
+    plan = with_indexes(corpus_root, make_corpus(samples={"books": 60, "web": 20}))
+    one = BatchReader(plan, open_streams(corpus_root, plan, "train", boundaries=True), 0)
+    for _ in range(8):
+        batch = one.take(10)
+        flat = batch.inputs.reshape(-1)
+        expected = {0, len(flat), *range(0, len(flat), 32)}
+        expected |= {int(place) + 1 for place in np.flatnonzero(flat == plan.end_of_text)}
+        assert batch.boundaries is not None
+        assert batch.boundaries.tolist() == sorted(expected)
+    tensors = batch.tensors()
+    assert (tensors.inputs.dtype, tensors.sources.dtype) == (torch.int64, torch.int64)
+    assert torch.equal(tensors.labels, torch.from_numpy(batch.labels))
+    assert tensors.boundaries is not None
+    assert one.take(0).inputs.shape == (0, 32)
+
+
+def test_batches_without_boundaries_say_so(make_corpus, corpus_root: CorpusRoot) -> None:
+    batch = reader(make_corpus, corpus_root).take(4)
+    assert batch.boundaries is None
+    assert batch.tensors().boundaries is None
+
+
+def test_an_index_that_is_not_the_pinned_one_is_refused(make_corpus, corpus_root: CorpusRoot) -> None:
+    plan = with_indexes(corpus_root, make_corpus())
+    stream = plan.train[0]
+    other = stream.model_copy(update={"indexes": ()})
+    with pytest.raises(ShardError, match=r"the indexes of books in mixture main cover 0 tokens of \d+"):
+        open_streams(corpus_root, plan.model_copy(update={"train": (other,)}), "train", boundaries=True)
+    swapped = plan.train[1].indexes[0].model_copy(update={"path": stream.indexes[0].path})
+    wrong = stream.model_copy(update={"indexes": (swapped,)})
+    with pytest.raises(ShardError, match=r"books/one/index.parquet is damaged or another index than the one pinned"):
+        open_streams(corpus_root, plan.model_copy(update={"train": (wrong,)}), "train", boundaries=True)
+    path = corpus_root.folder.child("tokens", "tiny", "train", "books", "one")
+    path.remove("index.parquet")
+    with pytest.raises(ShardError, match=r"index.parquet is missing, and mixture main pins it"):
+        open_streams(corpus_root, plan, "train", boundaries=True)
+
+
+def remote_copy(corpus_root: CorpusRoot, plan: MixturePlan, name: str) -> CorpusRoot:
+    memory = CorpusRoot(f"memory://{name}")
+    for stream in plan.train:
+        for shard in stream.shards:
+            folder, _, file = shard.path.rpartition("/")
+            memory.folder.child(folder).put_whole(file, corpus_root.folder.read(shard.path))
+    return memory
+
+
+def one_batch_a_shard(corpus_root: CorpusRoot, plan: MixturePlan) -> None:
+    """Write the shards again as the pipelines do: one record batch each."""
+    for stream in plan.train:
+        for shard in stream.shards:
+            folder, _, file = shard.path.rpartition("/")
+            table = pa.ipc.open_file(corpus_root.folder.path(shard.path)).read_all().combine_chunks()
+            with corpus_root.folder.child(folder).open_write(file) as sink, pa.ipc.new_file(sink, table.schema) as out:
+                out.write_table(table)
+
+
+def test_remote_shards_are_read_through_a_bounded_cache(make_corpus, corpus_root: CorpusRoot, tmp_path) -> None:
+    plan = make_corpus(samples={"books": 60, "web": 20})
+    one_batch_a_shard(corpus_root, plan)
+    memory = remote_copy(corpus_root, plan, "bounded")
+    whole = BatchReader(plan, open_streams(corpus_root, plan, "train"), 0).take(80)
+    cache = BlockCache(str(tmp_path / "blocks"), limit_bytes=2**12, block_bytes=2**9)
+    streams = open_streams(memory, plan, "train", verify=False, cache=cache)
+    assert cache.fetched_bytes == 0  # headers are not kept; tokens are fetched when asked for
+    for workers in (0, 2):
+        one = BatchReader(plan, streams, 0, workers=workers)
+        parts = [one.take(5).inputs.copy() for _ in range(16)]
+        one.close()
+        assert np.array_equal(np.concatenate(parts), whole.inputs)
+        assert cache.stored_bytes <= 2**12
+        assert sum(path.stat().st_size for path in (tmp_path / "blocks").iterdir()) <= 2**12
+    # A later run finds the blocks of this one, as far as they were kept.
+    large = BlockCache(str(tmp_path / "large"), block_bytes=2**9)
+    for expected in (True, False):
+        again = BlockCache(str(tmp_path / "large"), block_bytes=2**9)
+        one = BatchReader(plan, open_streams(memory, plan, "train", verify=False, cache=again), 0)
+        assert np.array_equal(one.take(80).inputs, whole.inputs)
+        assert (again.fetched_bytes > 0) is expected
+    assert large.stored_bytes == 0
+    assert open_streams(memory, plan, "train", verify=True)[0].tokens == plan.train[0].tokens
+
+
+def test_a_remote_shard_that_went_or_changed_is_named(make_corpus, corpus_root: CorpusRoot) -> None:
+    plan = make_corpus(samples={"books": 60, "web": 20})
+    one_batch_a_shard(corpus_root, plan)
+    memory = remote_copy(corpus_root, plan, "gone")
+    streams = open_streams(memory, plan, "train", verify=False)
+    folder, _, file = plan.train[0].shards[0].path.rpartition("/")
+    content = memory.folder.child(folder).read(file)
+    memory.folder.child(folder).put_whole(file, content[:100])
+    with pytest.raises(ShardError, match=r"shard-00000.arrow cannot be read from byte 0 on: .*; see that it is there"):
+        BatchReader(plan, streams, 0).take(80)
+    with pytest.raises(ShardError, match=r"shard-00000.arrow is damaged: .*; remove it and run tokenize again"):
+        open_streams(memory, plan, "train", verify=False)
+    memory.folder.child(folder).put_whole(file, b"x" * len(content))
+    with pytest.raises(ShardError, match=r"is damaged: it does not begin as an Arrow file does"):
+        open_streams(memory, plan, "train", verify=False)
+    memory.folder.child(folder).remove(file)
+    with pytest.raises(ShardError, match=r"shard-00000.arrow is missing, and mixture main pins it"):
+        open_streams(memory, plan, "train", verify=False)

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ManifestError
+from schemas.interleave import interleave
 from schemas.mixture import MixturePlan, Phase, ShardRef, SourceShare, SourceStream
-from training.data.order import SampleOrder, interleave, rows_of_rank
+from training.data.order import SampleOrder, rows_of_rank
 
 LENGTH = 16
 
@@ -34,7 +35,10 @@ def a_plan(windows: dict[str, int], phases: list[dict[str, int]], seed: int = 1)
         phases=tuple(
             Phase(
                 samples=sum(shares.values()),
-                shares=tuple(SourceShare(source=s, weight=0, samples=n, epochs=0) for s, n in shares.items()),
+                planned=sum(shares.values()),
+                shares=tuple(
+                    SourceShare(source=s, weight=0, samples=n, windows=windows.get(s, 0)) for s, n in shares.items()
+                ),
             )
             for shares in phases
         ),
@@ -156,7 +160,7 @@ def test_a_plan_that_contradicts_itself_is_refused(
 
 def test_a_phase_whose_shares_do_not_add_up_is_refused() -> None:
     plan = a_plan({"a": 5}, [{"a": 3}])
-    phase = plan.phases[0].model_copy(update={"samples": 4})
+    phase = plan.phases[0].model_copy(update={"samples": 4, "planned": 4})
     with pytest.raises(ManifestError, match="a phase of 4 samples has shares of 3 together"):
         SampleOrder(plan.model_copy(update={"phases": (phase,)}), 0)
 

@@ -12,14 +12,15 @@ import pytest
 import torch
 
 from schemas.corpus_root import CorpusRoot
-from schemas.errors import CheckpointError, LeaseError, StageError
+from schemas.errors import CheckpointError, ConfigError, LeaseError, StageError
+from schemas.mixture import Extended, MixturePlan, Phase, write_mixture
 from schemas.run import checkpoint_steps
 from training.checkpoints import load_model, untrained_model
 from training.data.batches import BatchReader
 from training.data.shards import open_streams
 from training.loop import train as module
 from training.loop.interruption import hold_run
-from training.loop.prepare import PreparedRun
+from training.loop.prepare import PreparedRun, prepare_run
 from training.loop.run_log import read_log
 from training.loop.train import train
 from training.model.gpt import GPT
@@ -207,3 +208,37 @@ def test_metrics_are_json_lines(prepared: Prepare, run_folder: str) -> None:
     train(prepared(steps=2, warmup_tokens=0))
     lines = (Path(run_folder) / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
+
+
+def extended(plan: MixturePlan, after: int) -> MixturePlan:
+    """A plan that goes on from another one after so many samples, with web alone."""
+    first = plan.phases[0].model_copy(update={"samples": after})
+    share = plan.phases[0].shares[1].model_copy(update={"samples": 80, "weight": 1.0})
+    return plan.model_copy(
+        update={
+            "name": "second",
+            "phases": (first, Phase(samples=80, planned=80, shares=(share,))),
+            "extends": Extended(name=plan.name, digest=plan.digest(), samples=after),
+        }
+    )
+
+
+def test_a_run_goes_on_under_a_plan_that_goes_on_from_its_own(
+    prepared, corpus_root: CorpusRoot, run_folder: str
+) -> None:
+    run = prepared()
+    train(run)  # 10 steps of 8 samples
+    write_mixture(corpus_root.mixture_folder(), extended(run.plan, 40))
+    longer = run.config.model_copy(update={"steps": 15})
+    with pytest.raises(
+        ConfigError, match="80 samples of mixture main were trained on, and mixture second goes on after"
+    ):
+        prepare_run(longer, corpus_root.url, "second", run_folder)
+    plan = extended(run.plan, 80).model_copy(update={"name": "third"})
+    write_mixture(corpus_root.mixture_folder(), plan)
+    again = prepare_run(longer, corpus_root.url, "third", run_folder)
+    assert train(again).step == 15
+    assert [row["step"] for row in read_log(run_folder, "metrics.jsonl")] == list(range(1, 16))
+    reader = BatchReader(plan, open_streams(corpus_root, plan, "train"), again.config.seed)
+    reader.restore({"sample": 80})
+    assert set(reader.take(40).samples.sources.tolist()) == {1}

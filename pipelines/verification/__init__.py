@@ -1,0 +1,1 @@
+"""Checking a whole corpus: every file that a manifest lists, every token, every text behind the tokens."""
