@@ -102,7 +102,11 @@ def looked_up(file: SignedFile, keys: KeyFilter, bands: int) -> Iterator[tuple[U
     with Folder(file.bands_url).open_read(file.name) as stream:
         for batch in pq.ParquetFile(stream).iter_batches(_BLOCK_ROWS):
             packed = batch.column("keys")
-            raw = np.frombuffer(packed.buffers()[2], dtype="<u8", count=len(packed) * bands)
+            if not len(packed):
+                continue
+            _, ends, content = packed.buffers()
+            first = int(np.frombuffer(ends, dtype=np.int32)[packed.offset])
+            raw = np.frombuffer(content, dtype="<u8", offset=first, count=len(packed) * bands)
             places = np.flatnonzero(keys.may_have(raw))
             if len(places):
                 rows = pa.array(places // bands)
