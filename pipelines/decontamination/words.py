@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.dedup.code_points import mix64
+from pipelines.dedup.mixing import mix64
 
 __all__ = ["WORD_BASE", "Punctuation", "Words", "hashed_words", "ngram_hashes", "normal_words"]
 

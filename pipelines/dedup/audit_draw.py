@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.dedup.audit_shares import Share
-from pipelines.dedup.code_points import mix64
+from pipelines.dedup.mixing import mix64
 from pipelines.dedup.places import Places
 from pipelines.dedup.stored_documents import texts_of
 from pipelines.dedup.url_similarity import exact_similarity
