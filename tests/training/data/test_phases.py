@@ -90,6 +90,20 @@ def test_no_window_comes_twice_inside_an_epoch_and_none_is_left_out(phases: list
     }
 
 
+@settings(max_examples=80, deadline=None)
+@given(phases=phase_lists(), seed=st.integers(0, 9))
+def test_the_samples_of_a_window_are_found_in_every_phase(phases: list[Phase], seed: int) -> None:
+    plan = plan_of(phases)
+    order = SampleOrder(plan, seed)
+    found = order.locate(0, len(order))
+    at: dict[tuple[int, int], list[int]] = {}
+    for sample, place in enumerate(zip(found.sources.tolist(), found.windows.tolist(), strict=True)):
+        at.setdefault(place, []).append(sample)
+    for number, share in enumerate(phases[-1].shares):
+        for window in range(share.windows):
+            assert order.find(number, window) == at.get((number, window), [])
+
+
 @settings(max_examples=40, deadline=None)
 @given(phases=phase_lists(), seed=st.integers(0, 5), step=st.integers(1, 13))
 def test_any_stretch_of_a_plan_of_phases_is_found_alone(phases: list[Phase], seed: int, step: int) -> None:
