@@ -47,7 +47,7 @@ def normalize(text: str) -> str:
 def _one_round(text: str) -> str:
     if not text.isascii() and _MAYBE_MISREAD.search(text):
         text = "\n".join([_repaired(line) for line in text.split("\n")])
-    # What is printable holds no control, no line end and no space but the plain one: most texts, at 1 GB/s.
+    # What is printable holds no control, no line end and no space but the plain one, as most texts do.
     plain = text.replace("\n", "").isprintable()
     if not plain:
         if any(mark in text for mark in _LINE_ENDS):

@@ -1,7 +1,7 @@
 """What the texts of a page's blocks look like, counted for all blocks at once.
 
-The texts are joined and looked at as one array of code points and one string to search: a page of 180 blocks takes 0.2
-ms, counting in one block after the other took 0.8.
+The texts are joined and looked at as one array of code points and one string to search: with them, all
+features of a page of 180 blocks take 0.7 ms; with counts in one block after the other they took 1.2.
 """
 
 from __future__ import annotations

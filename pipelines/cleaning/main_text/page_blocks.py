@@ -2,7 +2,7 @@
 
 The parser (lexbor, WHATWG HTML) writes its tree out again, and what it writes is well formed whatever the page was: `<`
 begins a tag and `>` ends one, since both are escaped in text and in attributes. So the tree is read by cutting that
-string: on a page of 150 kB 1 ms, where walking the parser's nodes from Python takes 6, a pattern for tags 2.
+string: on a page of 150 kB 2.3 ms with all that is done here, where a pattern for tags and attributes took 3.4.
 """
 
 from __future__ import annotations
