@@ -99,7 +99,7 @@ class TextEncoder:
     @cached_property
     def _lengths(self) -> NDArray[np.unsignedinteger[Any]]:
         lengths = [len(token) for token in self.token_bytes or ()]
-        # In one byte each they stay in the second-level cache: 2.0 ns a token to look up and add, 4.0 in four bytes.
+        # In one byte each they stay in the second-level cache: 2.0 ns a token to look up and add, 2.4 in four bytes.
         return np.array(lengths, dtype=np.uint8 if max(lengths, default=0) < 256 else np.uint32)
 
     def vocabulary(self) -> list[str]:

@@ -1,7 +1,7 @@
 """Ways from text to ids, fastest first, and the check that lets one serve in the place of the reference.
 
-`tokenizers` defines the ids. gigatoken reads the same file and gives the same ids some forty times as fast; tiktoken,
-from the same vocabulary and pattern, some four times. Neither is trusted: both encode texts of the run and hard
+`tokenizers` defines the ids. gigatoken reads the same file, tiktoken takes the same vocabulary and pattern, and both
+are many times as fast (docs/decisions/0019). Neither is trusted: both encode texts of the run and hard
 strings first, and where a single id differs the next one serves.
 """
 

@@ -69,9 +69,9 @@ def run_texts() -> Iterator[str]:
     yield " " * 1_000_000 + "x"
     yield "a" * 1_000_000
     yield "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=1_000_000))
-    yield "\n" * 100_000 + "\t" * 100_000
-    yield "0123456789" * 20_000
-    yield "!?" * 50_000
-    yield "日本語" * 50_000
-    yield "<|endoftext|>" * 10_000
-    yield "'s" * 50_000
+    yield "\n" * 20_000 + "\t" * 20_000
+    yield "0123456789" * 4_000
+    yield "!?" * 10_000
+    yield "日本語" * 10_000
+    yield "<|endoftext|>" * 2_000
+    yield "'s" * 10_000

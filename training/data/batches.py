@@ -20,7 +20,7 @@ from training.data.shards import TokenStream
 
 __all__ = ["Batch", "BatchReader", "BatchTensors"]
 
-# Samples located together: 4,096 take 2.6 ms, which is 0.6 µs a window; batches of 8 alone would cost 60 µs a window.
+# Samples located together: 0.5 µs each in blocks of 4,096, 45 µs in blocks of 8 (three sources).
 _LOCATED = 4096
 _KEPT_BLOCKS = 4
 

@@ -22,8 +22,8 @@ from schemas.storage import Folder
 
 __all__ = ["BlockCache", "RemoteFile"]
 
-# A window of 2,048 tokens is 4 KiB: at 256 KiB a block costs about what the request for it does, some 30 ms of an
-# object store that gives 10 to 50 MB/s a connection, and a corpus that fits is fetched once.
+# A window of 2,048 tokens is 4 KiB. Larger blocks spare requests where the corpus fits into the cache, and fetch more
+# than is used where it does not.
 _BLOCK_BYTES = 2**18
 _CACHE_BYTES = 2**34
 
