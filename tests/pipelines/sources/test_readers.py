@@ -44,24 +44,24 @@ def chunked(data: bytes) -> bytes:
     ("fields", "stored"),
     [
         ("", BODY),
-        ("Content-Encoding: gzip", gzip.compress(BODY)),
-        ("Content-Encoding: x-gzip", gzip.compress(BODY)),
+        ("Content-Encoding: gzip", gzip.compress(BODY, mtime=0)),
+        ("Content-Encoding: x-gzip", gzip.compress(BODY, mtime=0)),
         ("Content-Encoding: br", brotli.compress(BODY)),
         ("Transfer-Encoding: chunked", chunked(BODY)),
-        ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", chunked(gzip.compress(BODY))),
+        ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", chunked(gzip.compress(BODY, mtime=0))),
         ("Content-Encoding: zstd", zstd.compress(BODY)),
         ("Content-Encoding: deflate", zlib.compress(BODY)),
         ("Content-Encoding: deflate", zlib.compress(BODY)[2:-4]),  # bare, as some servers send it
         ("Content-Encoding: deflate", BODY),
-        ("Content-Encoding: br, gzip", gzip.compress(brotli.compress(BODY))),
-        ("Content-Encoding: gzip", gzip.compress(BODY[:99]) + gzip.compress(BODY[99:])),
+        ("Content-Encoding: br, gzip", gzip.compress(brotli.compress(BODY), mtime=0)),
+        ("Content-Encoding: gzip", gzip.compress(BODY[:99], mtime=0) + gzip.compress(BODY[99:], mtime=0)),
         ("Content-Encoding: zstd", zstd.compress(BODY[:99]) + zstd.compress(BODY[99:])),
         ("Transfer-Encoding: chunked\r\nContent-Encoding: br", chunked(brotli.compress(BODY))),
         ("Content-Encoding: br", BODY),
         ("Content-Encoding: zstd", BODY),
         ("Content-Encoding: gzip", BODY),  # decoded already when it was stored
         ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", BODY),
-        ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", gzip.compress(BODY)),
+        ("Transfer-Encoding: chunked\r\nContent-Encoding: gzip", gzip.compress(BODY, mtime=0)),
         ("Content-Encoding: no-such-thing", BODY),
     ],
 )
@@ -126,7 +126,7 @@ def test_of_a_body_cut_off_the_beginning_is_read(coding: str) -> None:
 def test_layers_of_codings_have_an_end() -> None:
     layers = [BODY]
     for _ in range(6):
-        layers.append(gzip.compress(layers[-1]))
+        layers.append(gzip.compress(layers[-1], mtime=0))
     header = b"HTTP/1.1 200 OK\r\nContent-Encoding: " + b", ".join([b"gzip"] * 6) + b"\r\n\r\n"
     assert parse_response(header + layers[6], 10_000).body == layers[2]
 
