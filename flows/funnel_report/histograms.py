@@ -14,7 +14,8 @@ __all__ = ["Histogram", "Range", "Side", "bin_edges", "is_logarithmic"]
 Side = Literal["at_least", "at_most", "above", "below"]
 
 _BINS = 40
-# Values beyond it are drawn on a logarithmic axis: words and characters of a text, and lengths with outliers.
+# A longer axis is drawn in logarithms: words and characters of a text, and lengths with outliers. One that is short far
+# from 0 is not: the logarithms of 2e14 and 2e14 + 1 are equal.
 _LONG_AXIS = 100.0
 
 
@@ -44,7 +45,7 @@ def _edge_of(threshold: float, side: Side) -> float:
 
 def is_logarithmic(edges: NDArray[np.float64]) -> bool:
     """Whether the axis of these bins is drawn in logarithms (of 1 more, so that 0 has a place)."""
-    return bool(edges[0] >= 0 and edges[-1] > _LONG_AXIS)
+    return bool(edges[0] >= 0 and edges[-1] - edges[0] > _LONG_AXIS)
 
 
 def bin_edges(values: Range, thresholds: Iterable[tuple[float, Side]]) -> NDArray[np.float64]:

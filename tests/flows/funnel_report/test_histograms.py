@@ -57,7 +57,7 @@ def test_the_line_stands_at_the_threshold() -> None:
     assert "kept ≤ 0.5" in drawn
 
 
-@pytest.mark.parametrize("value", [0.0, 5.0, -3.5, 1e30])
+@pytest.mark.parametrize("value", [0.0, 5.0, -3.5, 210_901_047_181_312.0, 1e30])
 def test_one_value_alone_is_drawn(value: float) -> None:
     found = Range()
     found.add(np.array([value, value], dtype=np.float32))
