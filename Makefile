@@ -61,7 +61,7 @@ demo: setup ## the whole chain on this machine: crawl, clean, deduplicate, token
 	@$(BIN)/corpusmill demo
 
 test: setup ## every test, fast ones first, on two processes (PROCESSES=0: on one; ARGS="-k name" narrows)
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope $(ARGS)
 
 prove: setup ## a long proof by name: make prove demo-kills
 	@script=tests/proofs/$(subst -,_,$(PROOF)).py; \

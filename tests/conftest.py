@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,26 +24,30 @@ def pytest_configure() -> None:
 TOGETHER = ("flink", "end_to_end", "dataflow")
 
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(REPOSITORY / "tests").parts[0]
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, so that what is wrong shows early, then the longest; the order is otherwise as it was.
-
-    Where tests are spread over processes, one process gets the fast tests of a file, or the slow ones, together.
-    """
+    """Fast tests first, so that what is wrong shows early, then the longest; the order is otherwise as it was."""
 
     def place(item: pytest.Item) -> tuple[bool, int]:
-        folder = _folder(item)
+        folder = item.path.relative_to(REPOSITORY / "tests").parts[0]
         slow = item.get_closest_marker("slow") is not None
         return slow, TOGETHER.index(folder) if folder in TOGETHER else len(TOGETHER)
 
     items.sort(key=place)
-    for item in items:
-        whole = _folder(item) if _folder(item) in TOGETHER else str(item.path.relative_to(REPOSITORY))
-        item.add_marker(pytest.mark.xdist_group(f"{whole}:{'slow' if place(item)[0] else 'fast'}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests are spread over processes, one process gets all of a file, or of a folder in `TOGETHER`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            folder = path.split("/")[1]
+            return folder if folder in TOGETHER else path
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
