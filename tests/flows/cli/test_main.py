@@ -26,6 +26,7 @@ COMMANDS = [
     "takedown",
     "explain",
     "audit",
+    "verify",
     "report",
     "demo",
 ]
@@ -42,7 +43,9 @@ def test_the_commands_are_those_of_the_contract():
     assert sorted(command.name for command in app.registered_commands) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["run", "digest", "replay", "gc", "takedown", "explain", "audit", "report", "demo"])
+@pytest.mark.parametrize(
+    "command", ["run", "digest", "replay", "gc", "takedown", "explain", "audit", "verify", "report", "demo"]
+)
 def test_help_says_what_a_command_does_and_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]):
     assert run([command, "--help"]) == 0
     shown = capsys.readouterr().out

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engine import spill as spill_module
 from pipelines.engine.blocks import ArrowTableCoder
 from pipelines.engine.spill import BucketedSpill, SpillRef, bucket_count, bucket_of, read_spills
 from pipelines.engine.staging import StagedTable, part_name, stage_parquet
@@ -37,7 +36,7 @@ def test_the_number_of_buckets_comes_from_the_bytes(mebibytes: int, buckets: int
     assert bucket_count(mebibytes * 2**20) == buckets
 
 
-def test_rows_come_back_by_table_and_bucket(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_come_back_by_table_and_bucket(tmp_path) -> None:
     folder = Folder(str(tmp_path))
     spill = BucketedSpill(folder)
     assert spill.flush() == []
@@ -55,7 +54,7 @@ def test_rows_come_back_by_table_and_bucket(tmp_path, monkeypatch: pytest.Monkey
     assert [table.to_pydict()["n"] for table in read_spills(one for _, (_, one) in found[:1])] == [[3, 4]]
     assert spill.flush() == []
     # Over the budget, rows are written out at once.
-    monkeypatch.setattr(spill_module, "_FLUSH_BYTES", 25)
+    spill = BucketedSpill(folder, most_bytes=25)
     assert spill.add("b", 0, rows(5, 6)) == []
     assert [one.rows for _, (_, one) in spill.add("b", 0, rows(7))] == [3]
     assert len(folder.names()) == 4

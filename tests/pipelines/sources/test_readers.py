@@ -29,7 +29,7 @@ from schemas.storage import Folder
 
 
 def limited(most_bytes: int) -> ReadSettings:
-    return ReadSettings.of(CleanConfig(max_item_bytes=most_bytes))
+    return ReadSettings.of(CleanConfig(max_item_bytes=most_bytes, worker_memory_bytes=2**33))
 
 
 FETCH = limited(1).fetch
