@@ -48,6 +48,7 @@ class Duplicates:
 
     exact: int
     near: int
+    by_url: int
     sizes: dict[int, int]
     similarities: tuple[float, ...]
     example: ExamplePair | None
@@ -123,5 +124,10 @@ def read_duplicates(root: CorpusRoot) -> Duplicates | None:
                     best = row
     sizes = Counter(number + 1 for number in copies.values())
     return Duplicates(
-        levels["exact"], levels["near"], dict(sorted(sizes.items())), tuple(similarities), _example(root, best)
+        exact=levels["exact"],
+        near=levels["near"],
+        by_url=levels["url"],
+        sizes=dict(sorted(sizes.items())),
+        similarities=tuple(similarities),
+        example=_example(root, best),
     )

@@ -89,7 +89,7 @@ def commit_documents(root: CorpusRoot, documents: int = 40, title: str = "A page
 
 
 def commit_duplicates(root: CorpusRoot) -> None:
-    """One near copy and two exact ones."""
+    """One near copy, two exact ones, and another version by its URL."""
     common = {
         "removed_source": KEY.source,
         "removed_partition": KEY.partition,
@@ -101,8 +101,9 @@ def commit_duplicates(root: CorpusRoot) -> None:
         {**common, "removed_id": document_id(1), "kept_id": document_id(0), "similarity": 0.91, "level": "near"},
         {**common, "removed_id": document_id(3), "kept_id": document_id(2), "similarity": 1.0, "level": "exact"},
         {**common, "removed_id": document_id(4), "kept_id": document_id(2), "similarity": 1.0, "level": "exact"},
+        {**common, "removed_id": document_id(5), "kept_id": document_id(2), "similarity": 0.2, "level": "url"},
     ]
-    counts = {"documents": 40, "exact_removed": 2, "near_removed": 1}
+    counts = {"documents": 40, "url_removed": 1, "exact_removed": 2, "near_removed": 1}
     commit(root, "dedup", "duplicates", {"duplicates": rows}, counts=counts)
 
 

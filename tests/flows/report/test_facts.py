@@ -65,7 +65,8 @@ def test_rare_reasons_are_added_up():
 def test_duplicates_and_their_example(whole):
     duplicates = read_duplicates(whole[0])
     assert duplicates is not None
-    assert (duplicates.exact, duplicates.near, duplicates.sizes) == (2, 1, {2: 1, 3: 1})
+    assert (duplicates.exact, duplicates.near, duplicates.by_url) == (2, 1, 1)
+    assert duplicates.sizes == {2: 1, 4: 1}
     pair = duplicates.example
     assert pair is not None
     assert pair.level == "near"

@@ -56,6 +56,7 @@ def test_whole_chain_has_every_part(whole):
         "abababababababab…",
         "NotImplementedError",
         "An example: similarity 0.910",
+        "1 other versions of a page that stays, by their URL, and 1 nearly equal",
         "<mark>method</mark>",
         "4,096 tokens in its vocabulary",
         "zero-shot",
