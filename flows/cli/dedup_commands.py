@@ -140,7 +140,8 @@ def dedup_remarks(result: dict[str, Any]) -> list[str]:
         lines.append(f"  removals as alike as settings say   {_joined_share(audits, 'removals_alike')}")
     if result["changed"]:
         lines.append(
-            f"decisions changed on {', '.join(result['changed'])}: what was made of them is stale, run tokenize"
+            f"decisions changed on {', '.join(result['changed'])}: what was made of them is stale, run tokenize (and "
+            "decontaminate before it, where it was run)"
         )
     if result["outdated"]:
         lines.append(f"decisions hold no more on {', '.join(result['outdated'])}: run dedup on all partitions")
@@ -164,7 +165,9 @@ def _audit(
     for line in _audit_lines(result):
         typer.echo(line)
     if result.pairs.trials < pairs:
-        typer.echo(f"{result.pairs.trials:,} pairs were found and not {pairs:,}: there were no more to draw from")
+        all_drawn = result.sampled >= result.documents
+        why = "there were no more to draw from" if all_drawn else "--documents allows no more to be drawn"
+        typer.echo(f"{result.pairs.trials:,} pairs were found and not {pairs:,}: {why}")
 
 
 def register(app: typer.Typer) -> None:

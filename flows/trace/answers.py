@@ -129,11 +129,13 @@ def trace_step(run: str, step: int, root: str | None = None) -> dict[str, Any]:
     samples = windows_of_step(traced, step)
     tokens: dict[tuple[Any, ...], dict[str, Any]] = {}
     for sample in samples:
+        met = set()  # a sample may hold several pieces of a document that was cut
         for piece in sample.documents:
             place = (piece["source"], piece["partition"], piece["document_id"])
             known = tokens.setdefault(place, {**{k: piece[k] for k in _DOCUMENT}, "tokens": 0, "samples": 0})
             known["tokens"] += piece["tokens"]
-            known["samples"] += 1
+            known["samples"] += place not in met
+            met.add(place)
     return {
         "run": run,
         "mixture": traced.config.mixture,

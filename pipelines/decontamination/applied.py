@@ -56,9 +56,9 @@ class AppliedCuts:
                 places.append(place)
                 numbers.append(number)
                 texts.append(text[span.start : span.end])
-        taken = rows.take(pa.array(places, pa.int64()))
-        column = taken.schema.get_field_index("text")
-        taken = taken.set_column(column, "text", pa.array(texts, pa.string()))
+        column = rows.schema.get_field_index("text")
+        taken = rows.drop_columns(["text"]).take(pa.array(places, pa.int64()))
+        taken = taken.add_column(column, rows.schema.field(column), pa.array(texts, rows.schema.field(column).type))
         return taken.append_column("piece", pa.array(numbers, pa.int32()))
 
 

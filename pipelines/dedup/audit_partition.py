@@ -1,12 +1,14 @@
 """The audit at the end of a run: some documents of a partition against all others in it, and some removals again.
 
 It costs a small part of what the partition costs: instead of texts it compares whole signatures, without bands, and
-takes up every pair whose estimate is less than three standard deviations under the threshold; of those that are no
-edge the texts are compared. A pair at the threshold escapes this once in 700 times.
+takes up pairs whose estimate is less than three standard deviations under the threshold, at most `_MOST_LIKE` for each
+drawn document; of those that are no edge the texts are compared. A pair at the threshold escapes this once in 700
+times.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -16,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.dedup.audit_draw import check_removals, first_drawn
+from pipelines.dedup.audit_draw import check_removals, draws_of, first_drawn
 from pipelines.dedup.audit_shares import AuditResult, Share
 from pipelines.dedup.minhash import unpacked
 from pipelines.dedup.stored_documents import texts_of
@@ -30,6 +32,9 @@ __all__ = ["audit_partition"]
 
 _BLOCK_ROWS = 512  # times 64 drawn ones times 108 values: 3.5 MB of comparisons
 _DEVIATIONS = 3
+# Documents looked at for each drawn one: in a partition of a million copies of one page all would be like it.
+_MOST_LIKE = 64
+_MEASURED_AT_ONCE = 512  # pairs whose texts are in memory together
 
 
 def _close(drawn: NDArray[np.uint64], others: NDArray[np.uint64], least: float) -> Iterator[tuple[int, int]]:
@@ -75,6 +80,22 @@ class _Partition:
         return inside
 
 
+class _Few:
+    """Of the documents that may be like a drawn one the `_MOST_LIKE` with the least draws."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, bytes, bytes]] = []
+
+    def add(self, draw: int, document_id: bytes, content_hash: bytes) -> None:
+        """Take it, or leave it where enough have lower draws."""
+        keep = heapq.heappush if len(self._heap) < _MOST_LIKE else heapq.heappushpop
+        keep(self._heap, (-draw, document_id, content_hash))
+
+    def rows(self) -> list[dict[str, bytes]]:
+        """The documents, by draw."""
+        return [{"document_id": one, "content_hash": content} for _, one, content in sorted(self._heap, reverse=True)]
+
+
 def _pairs(
     root: CorpusRoot, order: Sequence[PartitionKey], position: int, config: DedupConfig
 ) -> tuple[int, int, list[tuple[bytes, bytes, float]]]:
@@ -87,13 +108,15 @@ def _pairs(
     deviation = math.sqrt(config.threshold * (1 - config.threshold) / config.permutations)
     least = config.threshold - _DEVIATIONS * deviation
     signatures, rows = unpacked(drawn["signature"].combine_chunks()), drawn.select(columns[:2]).to_pylist()
-    documents, met = 0, []
+    documents, like = 0, [_Few() for _ in rows]
     for table in filter(len, partition.signed(columns)):
         documents += table.num_rows
+        draws = draws_of(table["document_id"], config.audit_seed)
         for drawn_one, place in _close(signatures, unpacked(table["signature"].combine_chunks()), least):
-            row = {name: table[name][place].as_py() for name in columns[:2]}
-            if number.get(row["document_id"], len(number)) > drawn_one:  # a pair of two drawn ones counts once
-                met.append((rows[drawn_one], row))
+            name = table["document_id"][place].as_py()
+            if number.get(name, len(number)) > drawn_one:  # a pair of two drawn ones counts once
+                like[drawn_one].add(int(draws[place]), name, table["content_hash"][place].as_py())
+    met = [(row, other) for row, few in zip(rows, like, strict=True) for other in few.rows()]
     first = partition.representatives(row["content_hash"] for pair in met for row in pair)
     known = partition.edges(first.values())
     found, unknown = [], []
@@ -117,12 +140,13 @@ def _measured(
     config: DedupConfig,
     pairs: Sequence[tuple[bytes, bytes]],
 ) -> list[float]:
-    if not pairs:
-        return []
-    sides = [pa.chunked_array([pa.array(side, pa.binary(16))]) for side in zip(*pairs, strict=True)]
-    places = np.full(len(pairs), position)
-    ones, others = (texts_of(root, order, places, side) for side in sides)
-    return [float(one) for one in exact_similarity(ones, others, config)]
+    found: list[float] = []
+    for start in range(0, len(pairs), _MEASURED_AT_ONCE):
+        some = pairs[start : start + _MEASURED_AT_ONCE]
+        sides = [pa.chunked_array([pa.array(side, ID)]) for side in zip(*some, strict=True)]
+        ones, others = (texts_of(root, order, np.full(len(some), position), side) for side in sides)
+        found += exact_similarity(ones, others, config).tolist()
+    return found
 
 
 def audit_partition(

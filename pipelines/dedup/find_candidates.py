@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -113,14 +114,14 @@ class _ComputeIndex(beam.DoFn):
 class _PairKeys(beam.DoFn):
     def __init__(self, job: EdgeJob) -> None:
         self._job = job
-        self._orders = [file.order for file in job.files]
+        self._orders = np.array([file.order for file in job.files], dtype=np.int64)
 
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
     def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[NumberedRef]:
         number, references = element
-        keys = pa.concat_tables([BAND_KEYS.empty_table(), *read_spills(ref for _, ref in references)])
+        keys = self._keys_that_meet([ref for _, ref in references])
         config = self._job.config
         meeting = meeting_of(keys, self._orders)
         left_out, portions = pairs_that_meet(meeting, self._job.position, config.max_bucket, config.threshold)
@@ -128,6 +129,16 @@ class _PairKeys(beam.DoFn):
         for pairs in portions:
             for file, block in pair_blocks(keys, pairs):
                 yield from self._spill.add("pairs", file, block)
+
+    def _keys_that_meet(self, references: list[SpillRef]) -> pa.Table:
+        """The keys of a range that a document of the new partition has, read twice so that no others are held."""
+        own = [np.empty(0, dtype=np.uint64)]
+        for block in read_spills(references):
+            mine = self._orders[block["file"].to_numpy()] == self._job.position
+            own.append(block["key"].to_numpy()[mine])
+        wanted = np.unique(np.concatenate(own))
+        met = (block.filter(pa.array(np.isin(block["key"].to_numpy(), wanted))) for block in read_spills(references))
+        return pa.concat_tables([BAND_KEYS.empty_table(), *met])
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from spilled(self._spill.flush())

@@ -93,7 +93,7 @@ def _id_words(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     return raw.astype(np.uint64).reshape(-1, 2)
 
 
-def meeting_of(keys: pa.Table, orders: Sequence[int]) -> Meeting:
+def meeting_of(keys: pa.Table, orders: Sequence[int] | I64) -> Meeting:
     """Rows of `BAND_KEYS` as arrays.
 
     Args:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["LONGEST_WORD", "PIECE_CHARACTERS", "byte_alphabet", "split_long"]
+from tokenizers import Tokenizer, models
+
+__all__ = ["LONGEST_WORD", "PIECE_CHARACTERS", "byte_alphabet", "forget_dropout", "split_long"]
 
 # `tokenizers` holds some 80 bytes for each character while it encodes (10M at once took 830 MiB), and learning from
 # 47M characters took 504 MiB and 17 s of processor time in pieces of 2^20, 267 MiB and 11 s in pieces of 2^16.
@@ -23,6 +25,12 @@ def byte_alphabet() -> dict[str, int]:
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return {**{chr(b): b for b in printable}, **{chr(256 + i): b for i, b in enumerate(others)}}
+
+
+def forget_dropout(tokenizer: Tokenizer) -> None:
+    """Let a tokenizer give the same ids each time: BPE dropout (Provilkov et al. 2020) leaves merges out at random."""
+    if isinstance(tokenizer.model, models.BPE):
+        tokenizer.model.dropout = None
 
 
 def split_long(text: str, limit: int = PIECE_CHARACTERS, longest_word: int = LONGEST_WORD) -> Iterator[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from pipelines.tokens.byte_level import PIECE_CHARACTERS, byte_alphabet, split_long
+from pipelines.tokens.byte_level import PIECE_CHARACTERS, byte_alphabet, forget_dropout, split_long
 from pipelines.tokens.exact_paths import open_path
 from pipelines.tokens.pretokenization import ends_words_at_spaces, pattern_of
 from schemas.errors import ContractError
@@ -68,6 +68,7 @@ class TextEncoder:
         self._tokenizer.encode_special_tokens = True  # text that spells a special token stays text
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        forget_dropout(self._tokenizer)
         self.vocabulary_size: int = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
         number = self._tokenizer.token_to_id(end_of_text)
         if number is None:

@@ -43,6 +43,11 @@ HARD_TEXTS = (
     "a" * 3000,
     " " * 3000 + "x" + " " * 3000,
     "ab" * 500 + "=" * 700 + "!?" * 300,
+    # Letters and digits that Unicode 15 to 17 have added: libraries differ in the version of their tables.
+    *(
+        f"x{new}1{new}!{new}\n{new}x {new}1"
+        for new in "\u088f\u0c5c\ua7ce\ua7cf\U00011db0\U0002b73a\U0002cea2\U000323b0"
+    ),
     "HTMLElement.prototype.innerHTML = `${x}`;  // TODAY\n\t\treturn {a: [1, 2]};\n",
 )
 
@@ -110,6 +115,9 @@ def _ranks(content: bytes) -> dict[bytes, int]:
         raise _UnavailableError("ids do not follow the order of merges")
     if any(character not in alphabet for token in vocabulary for character in token):
         raise _UnavailableError("not a byte-level vocabulary")
+    # A word that is a token is taken at once there; here it takes merges to make it.
+    if set(vocabulary.values()) - set(merged) - {vocabulary.get(character) for character in alphabet}:
+        raise _UnavailableError("it has tokens that no merge makes")
     return {bytes(alphabet[character] for character in token): number for token, number in vocabulary.items()}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
+from pipelines.tokens.byte_level import forget_dropout
 from pipelines.tokens.pretokenization import pre_tokenizer
 from schemas.errors import ConfigError, InputError
 from schemas.storage import Folder, open_input
@@ -79,4 +80,5 @@ def load_tokenizer(place: str, pattern: str, end_of_text: str, special_tokens: S
     tokenizer.add_special_tokens(added)
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    forget_dropout(tokenizer)
     return str(tokenizer.to_str(pretty=False)).encode("utf-8")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.kept_documents import input_records
 from pipelines.tokens.frozen import TOKENIZERS, FrozenTokenizer, read_tokenizer
 from pipelines.verification.findings import Findings
 from pipelines.verification.streams import StreamPlace, open_stream
@@ -96,6 +97,11 @@ def _tokens(root: CorpusRoot, unit: Manifest, sound: dict[str, bool], known: _To
         if stream is None or not sound[table]:
             continue
         try:
+            if not set(input_records(root, [key])) <= set(unit.inputs):
+                findings.add(
+                    place.folder.url, "is older than its documents, or than decisions about them: run tokenize"
+                )
+                continue
             compare_texts(place, stream, shares, findings)
         except CorpusmillError as error:  # of the documents, which are looked at on their own too
             findings.add(place.folder.url, f"cannot be compared with its texts: {error}")

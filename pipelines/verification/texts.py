@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.decontamination.applied import read_cuts
 from pipelines.tokens.encoding import TextEncoder
 from pipelines.verification.findings import Findings
 from pipelines.verification.streams import StreamPlace, StreamTokens
@@ -34,20 +35,19 @@ def _wrong_piece(row: Row, tokens: Any, encoder: TextEncoder) -> tuple[bytes, st
     return data, None
 
 
-def _wrong_document(rows: list[Row], stream: StreamTokens, text: bytes, cut: bool, encoder: TextEncoder) -> str | None:
-    """What is wrong with a document whose pieces are `rows`; pieces of a document that was cut leave text between."""
-    at = 0
-    for number, row in enumerate(rows):
+def _wrong_document(rows: list[Row], stream: StreamTokens, expected: list[bytes], encoder: TextEncoder) -> str | None:
+    """What is wrong with a document whose pieces are `rows` and should have these texts."""
+    if len(rows) != len(expected):
+        return f"it has {len(rows)} pieces here, and decisions about it leave {len(expected)}"
+    for number, (row, text) in enumerate(zip(rows, expected, strict=True)):
         if row["piece"] != number:
             return f"piece {row['piece']} where {number} should be"
         data, wrong = _wrong_piece(row, stream.read(row["start"], row["length"]), encoder)
         if wrong is not None:
             return wrong
-        place = text.find(data, at)
-        if place < 0 or (place > at and not cut):
+        if data != text:
             return "other text than documents/ has"
-        at = place + len(data)
-    return "less text than documents/ has" if at < len(text) and not cut else None
+    return None
 
 
 def _documents(place: StreamPlace) -> Iterator[tuple[bytes, bytes, str]]:
@@ -57,12 +57,20 @@ def _documents(place: StreamPlace) -> Iterator[tuple[bytes, bytes, str]]:
             yield from zip(*(batch.column(n).to_pylist() for n in range(3)), strict=True)
 
 
-def _cut(place: StreamPlace) -> tuple[set[bytes], set[bytes]]:
-    """Ids of documents that decontamination cut, and of those that deduplication or it removed."""
-    removed = set(read_table(place.root, "duplicates", place.key, ["removed_id"]).column("removed_id").to_pylist())
-    rows = read_table(place.root, "contaminated", place.key, ["document_id", "action"]).to_pylist()
-    cut = {row["document_id"] for row in rows if row["action"] == "cut"}
-    return cut, removed | {row["document_id"] for row in rows if row["action"] == "drop"}
+class _Expected:
+    """The texts of a stream, as documents and decisions have them."""
+
+    def __init__(self, place: StreamPlace, shares: tuple[float, float]) -> None:
+        self._split, self._shares = place.split, shares
+        self._cuts = read_cuts(place.root, place.key)
+        removed = read_table(place.root, "duplicates", place.key, ["removed_id"]).column("removed_id")
+        self._removed = frozenset(removed.to_pylist())
+
+    def pieces(self, identity: bytes, content: bytes, text: str) -> list[bytes]:
+        """The pieces of a document; none where it is not in the stream."""
+        if identity in self._removed or split_of(content, *self._shares) != self._split:
+            return []
+        return [text[start:end].encode("utf-8") for start, end in self._cuts.pieces(identity, len(text))]
 
 
 def compare_texts(place: StreamPlace, stream: StreamTokens, shares: tuple[float, float], findings: Findings) -> None:
@@ -75,17 +83,17 @@ def compare_texts(place: StreamPlace, stream: StreamTokens, shares: tuple[float,
         findings: where problems go, and how many documents were decoded.
     """
     where, encoder = f"{place.folder.url}/{INDEX_NAME}", place.tokenizer.encoder()
-    cut, removed = _cut(place)
+    expected = _Expected(place, shares)
     rows = (row for batch in stream.index.select(_COLUMNS).to_batches(max_chunksize=1024) for row in batch.to_pylist())
     pieces = groupby(rows, key=lambda row: row["document_id"])
     coming = next(pieces, None)
     for identity, content, text in _documents(place):
+        texts = expected.pieces(identity, content, text)
         if coming is None or coming[0] != identity:
-            missing = split_of(content, *shares) == place.split and identity not in removed | cut
-            if missing:
+            if texts:
                 findings.add(where, f"document {identity.hex()} is in documents/ and not here")
             continue
-        wrong = _wrong_document(list(coming[1]), stream, text.encode("utf-8"), identity in cut, encoder)
+        wrong = _wrong_document(list(coming[1]), stream, texts, encoder)
         if wrong is not None:
             findings.add(where, f"document {identity.hex()}: {wrong}")
         findings.checked["documents decoded"] += 1

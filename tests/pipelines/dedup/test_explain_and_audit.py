@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from flows.cli.main import run as run_command
+from pipelines.dedup import audit_partition
 from pipelines.dedup.audit import audit_corpus
 from pipelines.dedup.audit_draw import draws_of, first_drawn
 from pipelines.dedup.audit_shares import wilson
@@ -196,12 +197,29 @@ def test_explain_of_what_is_not_there(decided: Any, given: str, message: str) ->
         explain(decided.root, given)
 
 
+def test_in_a_crowd_of_like_documents_the_runs_audit_looks_at_a_few(
+    make_corpus: Any, chain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for most in (3, 64):
+        monkeypatch.setattr(audit_partition, "_MOST_LIKE", most)
+        monkeypatch.setattr(audit_partition, "_MEASURED_AT_ONCE", 2)
+        corpus = make_corpus()
+        corpus.put("p", {str(i): f"{chain('w', 0)} end{i}" for i in range(12)})
+        shares = corpus.dedup(audit_documents=2).outcomes[-1].manifest.notes["audit"]
+        found.append(shares["pairs_not_both_kept"]["trials"])
+        assert shares["pairs_not_both_kept"]["share"] == 1.0
+    assert found == [6, 21]  # 2 drawn ones with 3 others each; with 11 and, less the pair of the two, 10
+
+
 def test_audit_on_the_command_line(decided: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["audit", "--root", decided.root.url]) == 0
     said = capsys.readouterr().out
     assert "pairs of which not both are kept    11 of 11 = 1.0000 (95%: 0.7412 to 1.0000)" in said
     assert "removals as alike as settings say   9 of 9 = 1.0000" in said
     assert "11 pairs were found and not 300: there were no more to draw from" in said
+    assert run_command(["audit", "--root", decided.root.url, "--documents", "2"]) == 0
+    assert "and not 300: --documents allows no more to be drawn" in capsys.readouterr().out
     assert run_command(["audit", "--root", decided.root.url, "--json", "--seed", "5"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["pairs_not_both_kept"]["share"] == 1.0

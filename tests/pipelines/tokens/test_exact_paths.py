@@ -109,3 +109,30 @@ def test_a_text_that_a_path_cannot_take_gets_the_ids_of_the_reference() -> None:
     with pytest.raises(ValueError, match="backtracking"):
         encoder._fast(text)
     assert np.array_equal(encoder.encode([text])[0], TextEncoder(content).encode([text])[0])
+
+
+def test_a_token_that_no_merge_makes_is_not_given_to_tiktoken() -> None:
+    described = json.loads(train_tokenizer(TEXTS, 300))
+    described["model"]["vocab"]["Unreachable"] = max(described["model"]["vocab"].values()) + 1
+    content = json.dumps(described).encode()
+    choice = choose_path(content, TextEncoder(content).unchecked, TEXTS, ("tiktoken",))
+    assert choice.refused == {"tiktoken": "it has tokens that no merge makes"}
+
+
+def test_dropout_of_merges_is_forgotten() -> None:
+    described = json.loads(train_tokenizer(TEXTS, 330))
+    plain = TextEncoder(json.dumps(described).encode()).encode(TEXTS)
+    described["model"]["dropout"] = 0.5
+    encoder = TextEncoder(json.dumps(described).encode())
+    for _ in range(5):
+        assert all(np.array_equal(one, other) for one, other in zip(encoder.encode(TEXTS), plain, strict=True))
+
+
+@pytest.mark.parametrize("letter", ["\u088f", "\ua7ce", "\U00011db0", "\U0002b73a"])
+def test_letters_that_one_table_knows_and_another_does_not_are_tried(letter: str) -> None:
+    # Where it is no letter a mark before it belongs to the same word, and merges with its first byte.
+    content = train_tokenizer([f"!{letter} " * 200], 300)
+    reference = TextEncoder(content)
+    choice = choose_path(content, reference.unchecked, [])
+    (ids,) = TextEncoder(content, path=choice.path).encode([f"!{letter}"])
+    assert np.array_equal(ids, reference.encode([f"!{letter}"])[0])

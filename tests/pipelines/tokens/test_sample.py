@@ -42,3 +42,14 @@ def test_another_seed_draws_others_and_one_text_is_always_taken() -> None:
     texts = [("web", f"text number {n}") for n in range(100)]
     assert drawn(texts, 200, seed=0) != drawn(texts, 200, seed=1)
     assert len(drawn(texts, 1)) == 1
+
+
+@given(st.randoms(use_true_random=False))
+def test_pieces_of_a_document_are_texts_of_their_own(shuffled: object) -> None:
+    content = content_hash("one, two")
+    offers = [("a", "one"), ("a", "two"), ("b", "one, two"), ("b", "two")]
+    shuffled.shuffle(offers)  # type: ignore[attr-defined]
+    sample = Sample(100, 0)
+    for source, text in offers:
+        sample.add(content, source, text)
+    assert [(one.source, one.text) for one in sample.texts()] == [("a", "one"), ("a", "two"), ("b", "one, two")]

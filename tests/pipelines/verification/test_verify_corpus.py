@@ -13,11 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.decontamination.applied import AppliedCuts
+from pipelines.decontamination.cuts import CutRules
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from pipelines.tokens import mix_stage, tokenize_stage, tokenizer_stage
+from pipelines.tokens.frozen import read_tokenizer
+from pipelines.verification import texts
 from pipelines.verification.corpus import compare_files, verify_corpus
 from pipelines.verification.findings import Findings
+from pipelines.verification.streams import StreamPlace, open_stream
+from pipelines.verification.texts import compare_texts
 from schemas.configs.mix import MixConfig
 from schemas.configs.tokenize import TokenizeConfig
 from schemas.configs.tokenizer import TokenizerConfig
@@ -244,4 +250,33 @@ def test_a_document_that_is_not_in_the_stream_is_found(corpus: Path, corpus_writ
     stage(tokenize_stage, root, TokenizeConfig(tokenizer="bpe", shard_tokens=300, **SHARES))
     assert not [line for line in problems(corpus) if "tokens/bpe/" in line and "mixture main pins" not in line]
     writer.duplicates(key, [])
-    assert any(f"document {kept.hex()} is in documents/ and not here" in line for line in problems(corpus))
+    stale = "tokens/bpe/train/web/p: is older than its documents, or than decisions about them: run tokenize"
+    assert stale in problems(corpus)
+    place = StreamPlace(root, key, "train", read_tokenizer(root, "bpe"))
+    found = Findings()
+    unit = read_manifest(place.folder)
+    assert unit is not None
+    stream = open_stream(place, unit.tables["tokens/bpe/train"].files, found)
+    assert stream is not None
+    compare_texts(place, stream, (0.2, 0.2), found)
+    assert [problem.cause for problem in found.problems] == [f"document {kept.hex()} is in documents/ and not here"]
+
+
+def test_pieces_are_those_that_cuts_leave(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, key = CorpusRoot(str(corpus)), PartitionKey("web", "p")
+    cut, dropped, whole = pq.read_table(stream_of(corpus) / "index.parquet").column("document_id").to_pylist()[:3]
+    cuts = AppliedCuts({cut: [(3, 5)], whole: [(0, 2)]}, frozenset([dropped]), CutRules(reach=0, least=1, most=9))
+    monkeypatch.setattr(texts, "read_cuts", lambda *_: cuts)
+    place, found = StreamPlace(root, key, "train", read_tokenizer(root, "bpe")), Findings()
+    unit = read_manifest(place.folder)
+    assert unit is not None
+    stream = open_stream(place, unit.tables["tokens/bpe/train"].files, found)
+    assert stream is not None
+    compare_texts(place, stream, (0.2, 0.2), found)
+    assert sorted(problem.cause for problem in found.problems) == sorted(
+        [
+            f"document {cut.hex()}: it has 1 pieces here, and decisions about it leave 2",
+            f"document {dropped.hex()}: it has 1 pieces here, and decisions about it leave 0",
+            f"document {whole.hex()}: other text than documents/ has",
+        ]
+    )
