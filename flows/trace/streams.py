@@ -123,7 +123,7 @@ def open_shard(root: CorpusRoot, path: str) -> tuple[ShardHeader, pa.RecordBatch
         InputError: it is not there.
         ShardError: it is damaged or no shard.
     """
-    relative = path.removeprefix(root.url.rstrip("/")).lstrip("/") if path.startswith(root.url) else path
+    relative = path.removeprefix(root.url.rstrip("/") + "/")
     folder = root.folder
     where = f"{folder.url}/{relative}"
     if not folder.exists(relative):
