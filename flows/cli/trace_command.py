@@ -128,7 +128,7 @@ def _document(
         if not one["tokens"]:
             typer.echo("no tokens: it was removed, or its partition is not tokenized")
         for use in one["runs"]:
-            typer.echo(f"{use['run']}  {_steps(use)}")
+            typer.echo(f"{use['run']}  {use['unknown'] or _steps(use)}")
 
 
 def _step(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.trace.documents import document_facts, find_documents, parse_id
+from flows.trace.places import PieceFacts, RunUses
 from flows.trace.streams import Stream, open_shard, streams_with
 from schemas.corpus_root import CorpusRoot, PartitionKey
-from schemas.errors import InputError
+from schemas.errors import InputError, ShardError
 from schemas.token_shard import token_table
+
+if TYPE_CHECKING:
+    from flows.trace.runs import TracedRun
 
 __all__ = ["trace_document", "trace_step", "trace_token"]
 
@@ -71,6 +75,16 @@ def trace_token(root: CorpusRoot, shard: str, position: int) -> dict[str, Any]:
     }
 
 
+def _uses(traced: TracedRun, key: PartitionKey, pieces: Sequence[PieceFacts]) -> RunUses | None:
+    """The steps of a run with a document; one whose shards were written anew since does not hide the others."""
+    from flows.trace.runs import uses_of
+
+    try:
+        return uses_of(traced, key, pieces)
+    except ShardError as error:
+        return RunUses(traced.folder, traced.config.mixture, [], 0, str(error))
+
+
 def trace_document(
     root: CorpusRoot, given: str, source: str | None = None, partition: str | None = None, runs: Sequence[str] = ()
 ) -> dict[str, Any]:
@@ -87,7 +101,7 @@ def trace_document(
         InputError: no partition holds such a document, or the id is none.
         ContractError: a table, a plan or a run's description is damaged.
     """
-    from flows.trace.runs import runs_of, uses_of
+    from flows.trace.runs import runs_of
 
     document_id = parse_id(given)
     keys = list(find_documents(root, document_id, source, partition))
@@ -100,7 +114,7 @@ def trace_document(
     found = []
     for key in keys:
         pieces = [piece for stream in streams_with(root, key) for piece in stream.pieces_of(document_id)]
-        uses = [use for one in traced if (use := uses_of(one, key, pieces)) is not None]
+        uses = [use for one in traced if (use := _uses(one, key, pieces)) is not None]
         found.append(
             {
                 "document": vars(document_facts(root, key, document_id)),

@@ -54,12 +54,13 @@ class PieceFacts:
 
 @dataclass(frozen=True)
 class RunUses:
-    """The steps of one run in which a document stands, `done` of them by now."""
+    """The steps of one run in which a document stands, `done` of them by now; or why they are not known any more."""
 
     run: str
     mixture: str
     steps: list[int]
     done: int
+    unknown: str | None = None
 
 
 @dataclass(frozen=True)

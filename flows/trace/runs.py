@@ -152,7 +152,13 @@ def _require_pinned(traced: TracedRun, source: SourceStream, spans: Sequence[tup
     first = 0
     for shard in source.shards:
         if any(start < first + shard.tokens and first < end for start, end in spans):
-            header, _ = open_shard(traced.root, shard.path)
+            try:
+                header, _ = open_shard(traced.root, shard.path)
+            except InputError as error:
+                raise ShardError(
+                    f"{traced.root.url}/{shard.path} is gone, and {traced.folder} was planned with it; its tokens then "
+                    "are not known any more"
+                ) from error
             if header.checksum != shard.checksum:
                 raise ShardError(
                     f"{traced.root.url}/{shard.path} was written anew since {traced.folder} was planned; its tokens "

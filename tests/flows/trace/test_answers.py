@@ -8,6 +8,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from flows.cli.main import run
@@ -161,6 +162,14 @@ def test_shards_and_plans_that_are_others_now_are_refused(copied: tuple[CorpusRo
     (folder / "shard-00001.arrow").write_bytes((folder / "shard-00000.arrow").read_bytes())
     with pytest.raises(ShardError, match=r"shard-00001.arrow was written anew since .* was planned; its tokens"):
         deque((trace_step(run_folder, step, root.url) for step in range(1, 60)), maxlen=0)
+    rows = pq.read_table(folder / "index.parquet", columns=["document_id", "start"]).to_pylist()
+    there = next(row["document_id"].hex() for row in rows if 800 <= row["start"] < 1000)  # of shards of 700 tokens
+    (use,) = trace_document(root, there)["found"][0]["runs"]
+    assert use["steps"] == []
+    assert "was written anew since" in use["unknown"]
+    (folder / "shard-00001.arrow").unlink()
+    (use,) = trace_document(root, there)["found"][0]["runs"]
+    assert "shard-00001.arrow is gone, and " in use["unknown"]
     (folder / "shard-00001.arrow").write_bytes(swapped)
     index = (folder / "index.parquet").read_bytes()
     (folder / "index.parquet").write_bytes(index[:100])
