@@ -162,8 +162,9 @@ def test_shards_and_plans_that_are_others_now_are_refused(copied: tuple[CorpusRo
     (folder / "shard-00001.arrow").write_bytes((folder / "shard-00000.arrow").read_bytes())
     with pytest.raises(ShardError, match=r"shard-00001.arrow was written anew since .* was planned; its tokens"):
         deque((trace_step(run_folder, step, root.url) for step in range(1, 60)), maxlen=0)
-    rows = pq.read_table(folder / "index.parquet", columns=["document_id", "start"]).to_pylist()
-    there = next(row["document_id"].hex() for row in rows if 800 <= row["start"] < 1000)  # of shards of 700 tokens
+    rows = pq.read_table(folder / "index.parquet", columns=["document_id", "start", "length"]).to_pylist()
+    # The second shard has tokens 700 to 1,400.
+    there = next(row["document_id"].hex() for row in rows if row["start"] < 1300 and row["start"] + row["length"] > 800)
     (use,) = trace_document(root, there)["found"][0]["runs"]
     assert use["steps"] == []
     assert "was written anew since" in use["unknown"]
