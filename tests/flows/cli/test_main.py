@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,32 @@ def test_counts_that_several_units_of_a_partition_state_are_one_count() -> None:
 
     units = [unit("a", documents=3), unit("a", documents=3, edges=2), unit("b", documents=5)]
     assert total_counts(units) == {"documents": 8, "edges": 2}
+
+
+_ENDING = """
+import atexit, ctypes, os, sys, threading
+atexit.register(print, "cleared away")
+from flows.cli.main import main
+if len(sys.argv) > 2:
+    threading.Thread(target=lambda: (threading.Event().wait(0.3), print("waited for"))).start()
+else:  # as a destructor of a C++ library would
+    aborting = ctypes.CFUNCTYPE(None)(os.abort)
+    ctypes.CDLL(None).__cxa_atexit(aborting, None, None)
+sys.argv = ["corpusmill", sys.argv[1]]
+sys.exit(main())
+"""
+
+
+def test_a_library_that_aborts_at_the_very_end_changes_nothing():
+    done = subprocess.run([sys.executable, "-c", _ENDING, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"corpusmill [\d.]+\ncleared away\n", done.stdout)
+    wrong = subprocess.run([sys.executable, "-c", _ENDING, "nothing"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout) == (2, "cleared away\n")
+
+
+def test_threads_are_waited_for():
+    command = [sys.executable, "-c", _ENDING, "--version", "thread"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1:] == ["waited for", "cleared away"]
