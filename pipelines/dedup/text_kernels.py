@@ -21,11 +21,9 @@ Number = int | np.int64
 Flag = bool | np.bool
 State = tuple[np.uint64, np.uint64, np.uint64]  # of a word: its hash so far and the next power; words so far
 
-_ZERO, _ONE = np.uint64(0), np.uint64(1)
-_TOP = np.uint64(2**64 - 1)
+_ZERO, _ONE, _TOP = np.uint64(0), np.uint64(1), np.uint64(2**64 - 1)
 # Odd, so that no factor of two is lost modulo 2^64: the golden ratio's bits, and a prime of xxHash64.
-_CHARACTER_BASE = np.uint64(0x9E3779B97F4A7C15)
-_WORD_BASE = np.uint64(0xC2B2AE3D27D4EB4F)
+_CHARACTER_BASE, _WORD_BASE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 _CHAIN_FACTOR = np.uint64(0x9FB21C651E98DF25)
 _CHAIN_SHIFT, _MIX_SHIFT = np.uint64(28), np.uint64(33)
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
