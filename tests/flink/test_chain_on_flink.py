@@ -94,7 +94,7 @@ def test_a_job_that_nobody_cancelled_is_cancelled_by_the_next_run_of_its_unit(
 ) -> None:
     with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
         job = running(cluster, "clean", process)
-        (watcher,) = [one for one in cluster.processes() if "engine.job_watch" in " ".join(one.cmdline())]
+        (watcher,) = cluster.named("engine.job_watch")
         watcher.kill()
         process.kill()
         process.communicate(timeout=60)

@@ -119,9 +119,20 @@ class Cluster:
         """Where its processes listen."""
         return sorted({port for _, port in self.listening()})
 
+    def named(self, word: str) -> list[psutil.Process]:
+        """Those of its processes whose command line has this word; one that ends while it is looked at is not there."""
+        found = []
+        for process in self.processes():
+            try:
+                if word in " ".join(process.cmdline()):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):  # a zombie is a NoSuchProcess to psutil
+                continue
+        return found
+
     def workers(self) -> list[psutil.Process]:
         """Its Python workers."""
-        return [one for one in self.processes() if "worker_boot" in " ".join(one.cmdline())]
+        return self.named("worker_boot")
 
 
 def running(cluster: Cluster, job: str, process: subprocess.Popen[str], step: str = "") -> FlinkJob:
