@@ -77,6 +77,10 @@ def test_a_job_gets_a_slot_for_each_worker_and_a_process_for_each_slot() -> None
             "CHAIN MapPartition (MapPartition at [3]Clean/{Read, Compute, Together}) -> FlatMap (FlatMap at X[0])",
             "Clean/{Read, Compute, Together}",
         ),
+        (
+            "MapPartition (MapPartition at [2]Clean/List/{FlatMap(<lambda at core.py:4094>), Map(decode)})",
+            "Clean/List",
+        ),
         ("GroupReduce (GroupReduce at Clean/GroupAndWriteParts/Group)", "Clean/GroupAndWriteParts/Group"),
         ("DataSource (Impulse)", ""),
         ("Partition", ""),
