@@ -18,9 +18,9 @@ __all__ = ["FlinkJob", "FlinkRest", "FlinkUnreachableError", "Vertex"]
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
-_STEP = re.compile(r"\[\d+\](\S[^\])]*)\)")
+_STEP = re.compile(r"\[\d+\](\S(?:[^\]()]|\([^()]*\))*)\)")
 _GROUP = re.compile(r"GroupReduce at ([^)]*)\)")
-_UNNAMED = re.compile(r"/\{[^/{]*<lambda.*")  # what Beam makes of its own steps such as Create, inside one of ours
+_UNNAMED = re.compile(r"/\{?(?:Flat)?Map\(.*")  # steps that Beam puts into one of ours, such as a Create
 
 
 class FlinkUnreachableError(ServiceUnreachableError):

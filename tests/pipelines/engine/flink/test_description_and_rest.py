@@ -81,6 +81,7 @@ def test_a_job_gets_a_slot_for_each_worker_and_a_process_for_each_slot() -> None
             "MapPartition (MapPartition at [2]Clean/List/{FlatMap(<lambda at core.py:4094>), Map(decode)})",
             "Clean/List",
         ),
+        ("CHAIN MapPartition (MapPartition at [1]Clean/List/Map(decode)) -> FlatMap (FlatMap at X[0])", "Clean/List"),
         ("GroupReduce (GroupReduce at Clean/GroupAndWriteParts/Group)", "Clean/GroupAndWriteParts/Group"),
         ("DataSource (Impulse)", ""),
         ("Partition", ""),
