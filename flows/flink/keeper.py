@@ -38,7 +38,7 @@ CONFIG_FILE = "settings.json"
 EVENTS_FILE = "events.jsonl"
 LOCK_FILE = "lock"
 PROCESSES_FILE = "processes.json"
-# Some 8 s on two free cores; 50 s were seen on two that sixteen processes wanted.
+# 50 s were seen on two cores that sixteen processes wanted.
 _READY_SECONDS = 300.0
 _LOOK_SECONDS = 0.3
 _STOP_SECONDS = 5.0
