@@ -139,9 +139,9 @@ _WORKER_ENDING = """
 import ctypes, os, sys, types
 aborting = ctypes.CFUNCTYPE(None)(os.abort)
 ctypes.CDLL(None).__cxa_atexit(aborting, None, None)
-workers = types.ModuleType("apache_beam.runners.worker")
-workers.sdk_worker_main = types.SimpleNamespace(main=lambda argv: print("served"))
-sys.modules["apache_beam.runners.worker"] = workers
+for name in ("apache_beam", "apache_beam.runners", "apache_beam.runners.worker"):
+    sys.modules[name] = types.ModuleType(name)
+sys.modules[name].sdk_worker_main = types.SimpleNamespace(main=lambda argv: print("served"))
 from pipelines.engine.worker import main
 main()
 """
