@@ -97,9 +97,10 @@ def test_a_job_that_nobody_cancelled_is_cancelled_by_the_next_run_of_its_unit(
         watcher.kill()
         process.kill()
         process.communicate(timeout=PATIENCE_SECONDS)
-    assert cluster.rest().details(job.id).state == "RUNNING"
+    # What Flink tells of a job may be some seconds old.
+    wait_until(lambda: cluster.rest().details(job.id).state == "RUNNING", "a job that goes on without its run")
     require(cluster.call(*stage_command("clean", tmp_path, pages)))
-    assert cluster.rest().details(job.id).state == "CANCELED"
+    wait_until(lambda: cluster.rest().details(job.id).state == "CANCELED", "the job cancelled by the next run")
     assert conserved(tmp_path) == conserved(local_corpus[0])
 
 

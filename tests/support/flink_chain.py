@@ -126,14 +126,16 @@ class Cluster:
 
 
 def running(cluster: Cluster, job: str, process: subprocess.Popen[str], step: str = "") -> FlinkJob:
-    """Wait until a job of this name runs and, where a step is named, that step is at work."""
+    """Wait until the job of this name that a process submits runs and, where a step is named, that step is at work."""
     rest = cluster.rest()
+    began = psutil.Process(process.pid).create_time() * 1000 - 1000  # jobs of other tests may not have ended yet
 
     def at_work() -> FlinkJob | None:
         assert process.poll() is None, f"no job {job} was seen at work: {process.communicate()}"
         with suppress(FlinkUnreachableError):  # a busy manager
             for one in rest.get("/jobs/overview")["jobs"]:
-                if one["name"].startswith(f"corpusmill-{job}-") and one["state"] == "RUNNING":
+                mine = one["name"].startswith(f"corpusmill-{job}-") and one["start-time"] >= began
+                if mine and one["state"] == "RUNNING":
                     seen = rest.details(one["jid"])
                     if not step or any(vertex.state == "RUNNING" and step in vertex.steps for vertex in seen.vertices):
                         return seen
