@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -88,19 +90,32 @@ def test_nothing_listens_beyond_the_loopback(cluster: Cluster, pages: Path, tmp_
     assert all(ip_address(one.removeprefix("::ffff:")).is_loopback for one in addresses), addresses
 
 
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """A process that does nothing until it is told to go on, or until the body has ended."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_a_job_that_nobody_cancelled_is_cancelled_by_the_next_run_of_its_unit(
     cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
 ) -> None:
-    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
-        job = running(cluster, "clean", process)
-        (watcher,) = cluster.named(job.name)  # those of other jobs may not have ended yet
-        watcher.kill()
-        process.kill()
-        process.communicate(timeout=PATIENCE_SECONDS)
-    # What Flink tells of a job may be some seconds old.
-    wait_until(lambda: cluster.rest().details(job.id).state == "RUNNING", "a job that goes on without its run")
-    require(cluster.call(*stage_command("clean", tmp_path, pages)))
-    wait_until(lambda: cluster.rest().details(job.id).state == "CANCELED", "the job cancelled by the next run")
+    with paused(cluster.daemon("workerpool")):  # without workers no job ends by itself
+        with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
+            job = running(cluster, "clean", process)
+            (watcher,) = cluster.named(job.name)  # those of other jobs may not have ended yet
+            watcher.kill()
+            process.kill()
+            process.communicate(timeout=PATIENCE_SECONDS)
+        # What Flink tells of a job may be some seconds old.
+        wait_until(lambda: cluster.rest().details(job.id).state == "RUNNING", "a job that goes on without its run")
+        again = cluster.start(*stage_command("clean", tmp_path, pages))
+        wait_until(lambda: cluster.rest().details(job.id).state == "CANCELED", "the job cancelled by the next run")
+    _, err = again.communicate(timeout=PATIENCE_SECONDS)
+    assert again.returncode == 0, err
     assert conserved(tmp_path) == conserved(local_corpus[0])
 
 
@@ -126,12 +141,12 @@ def test_too_few_slots_are_named_before_anything_runs(cluster: Cluster, pages: P
 
 
 def test_an_error_of_a_step_comes_back_as_it_was(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
-    # The work folder is taken by a file while the job is on its way.
     with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
-        running(cluster, "clean", process)
-        (record,) = tmp_path.rglob(RECORD_NAME)
-        for name in ("spill", "staged"):
-            with suppress(IsADirectoryError):  # a worker was quicker
+        with paused(cluster.daemon("workerpool")):
+            running(cluster, "clean", process)
+            # The work folder is taken by files while the job is on its way, and no worker is there yet.
+            (record,) = tmp_path.rglob(RECORD_NAME)
+            for name in ("spill", "staged"):
                 (record.parent / name).write_text("in the way")
         _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
