@@ -30,9 +30,9 @@ LEAK = "In which year did the miller of the old valley near the river sell the l
 
 
 def write_inputs(data: Path, folder: Path) -> Path:
-    """A WARC file of 299 responses, a book, and lines of which one holds a question and some repeat."""
+    """A WARC file, a book, and lines of which one holds a question and some repeat."""
     folder.mkdir()
-    shutil.copy(data / "warc" / "aut" / "example.warc.gz", folder)
+    shutil.copy(data / "warc" / "ukwa" / "BL-20140325122341434-00000-32090~opera~8443.warc.gz", folder)
     shutil.copy(data / "text" / "books" / "the-time-machine.md.gz", folder)
     filler = "The mill of number {} ran day and night until the river froze over. " * 20
     texts = [filler.format(*[number % 30] * 20) for number in range(50)]
@@ -49,7 +49,7 @@ def make_corpus(root: CorpusRoot, inputs: Path, items: Path) -> None:
     dedup.run(StageRequest(config=DedupConfig(), **about))
     decontaminate.run(StageRequest(config=DecontaminateConfig(), inputs=(str(items),), **about))
     tokenizer_stage.run(StageRequest(config=TokenizerConfig(vocabulary_size=500, sample_bytes=100_000), **about))
-    tokenize_stage.run(StageRequest(config=TokenizeConfig(shard_tokens=100_000), **about))
+    tokenize_stage.run(StageRequest(config=TokenizeConfig(shard_tokens=30_000), **about))
 
 
 @pytest.mark.slow
