@@ -82,7 +82,8 @@ class Proof:
             f"| `{found[0][:16]}…` | {'equal' if found == self.expected else 'DIFFERS'} | {seconds:.0f} |"
         )
         say(self.rows[-1])
-        shutil.rmtree(root)
+        if not self.failed:
+            shutil.rmtree(root)
 
     def kill(self, stage: str, root: Path, inputs: Path, moment: float) -> None:
         """Start a stage, kill it at the moment, and watch everything of it go."""

@@ -207,12 +207,13 @@ def kill_during(
 
 
 def questions(inputs: Path) -> Path:
-    """The evaluation set that goes with an input."""
-    return inputs.with_name(f"{inputs.name}-questions.jsonl")
+    """The evaluation set that goes with an input; its name is that of its file, so it is the same for all inputs."""
+    return inputs.with_name(f"{inputs.name}-items") / "questions.jsonl"
 
 
 def write_questions(inputs: Path) -> None:
     """Write the evaluation set that goes with an input."""
+    questions(inputs).parent.mkdir()
     lines = [json.dumps({"id": str(number), "question": text}) for number, text in enumerate(QUESTIONS)]
     questions(inputs).write_text("\n".join(lines))
 
