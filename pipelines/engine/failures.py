@@ -16,7 +16,7 @@ _KNOWN: tuple[tuple[str, type[errors.CorpusmillError], str], ...] = (
         "no space is left on the device; free some, then run the same command again: what is done stays done",
     ),
     (
-        r"\bMemoryError\b|ArrowMemoryError|malloc of size \d+ failed",
+        r"MemoryError\b|malloc of size \d+ failed",  # names of Arrow's and NumPy's end so
         errors.StageError,
         "a worker reached its memory budget; give it more (flink.worker_mb), or find the input that needs as much",
     ),

@@ -155,6 +155,7 @@ def mistakes(proof: Proof, cluster: Cluster) -> None:
     else:
         proof.mistakes.append("| disk full | | not tried: no file system of its own could be mounted here | |")
     dead_task_managers(proof)
+    spent_memory(proof)
     shutil.rmtree(root, ignore_errors=True)
 
 
@@ -171,6 +172,18 @@ def dead_task_managers(proof: Proof) -> None:
         out, err = process.communicate(timeout=600)
     os.kill(keeper, signal.SIGCONT)
     proof.mistake("dead task managers", Ended(process.returncode, out, err), 1, "corpusmill flink status")
+    cluster.down()
+
+
+def spent_memory(proof: Proof) -> None:
+    """A page of 19 MB and workers that may not take what it needs."""
+    cluster = Cluster(proof.folder / "tight", ("task_managers=1", "slots=1", "worker_mb=512", "restart_attempts=0"))
+    pages = proof.folder / "large-page"
+    pages.mkdir()
+    (pages / "large.html").write_text("<body>" + "<p>The mill ran day and night until the river froze.</p>\n" * 330_000)
+    cluster.up()
+    said = cluster.call(*stage_command("clean", proof.folder / "tight-corpus", pages, "--workers", "1"))
+    proof.mistake("a worker's memory spent", said, 1, "give it more (flink.worker_mb)")
     cluster.down()
 
 

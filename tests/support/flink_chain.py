@@ -223,7 +223,12 @@ def write_pages(data: Path, folder: Path) -> Path:
     shutil.copytree(data / "warc", folder / "warc")
     write_questions(folder)
     with tarfile.open(data / "html" / "ipython-docs.tar.xz") as archive:
-        archive.extractall(folder / "html", filter="data")
+        for member in archive:  # `extractall` wants a filter from Python 3.12 on, and knows none before 3.11.4
+            stream = archive.extractfile(member)
+            if stream is not None:
+                page = folder / "html" / member.name
+                page.parent.mkdir(parents=True, exist_ok=True)
+                page.write_bytes(stream.read())
     words = _SKEWED.split()
     with (folder / "skewed.jsonl").open("w") as stream:
         for number in range(400):  # one key of the shuffle gets half of these

@@ -18,8 +18,9 @@ __all__ = ["FlinkJob", "FlinkRest", "FlinkUnreachableError", "Vertex"]
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _ENDED = frozenset({"FINISHED", "FAILED", "CANCELED"})
-_STEP = re.compile(r"\[\d+\](\S[^\])]*)\)")
+_STEP = re.compile(r"\[\d+\](\S(?:[^\]()]|\([^()]*\))*)\)")
 _GROUP = re.compile(r"GroupReduce at ([^)]*)\)")
+_UNNAMED = re.compile(r"/\{?(?:Flat)?Map\(.*")  # steps that Beam puts into one of ours, such as a Create
 
 
 class FlinkUnreachableError(ServiceUnreachableError):
@@ -56,7 +57,7 @@ class FlinkJob:
 def _steps_of(name: str) -> str:
     """The Beam steps in a task's name; empty for what Flink adds of its own (sources, partitions, sinks)."""
     found = _STEP.search(name) or _GROUP.search(name)
-    return found[1] if found else ""
+    return _UNNAMED.sub("", found[1]) if found else ""
 
 
 def _vertex(row: dict[str, Any]) -> Vertex:

@@ -36,6 +36,8 @@ _LOOK_SECONDS, _MOST_LOOK_SECONDS, _LOOKS_SLOW_DOWN = 0.5, 3.0, 1.05
 # Longer than a manager takes to start again; it knows no job any more then.
 _SILENCE_SECONDS = 20.0
 _LAST_WORDS_SECONDS = 5.0
+# A job that has too little memory to sort or to group waits without failing; so does one that reads one large file.
+_STILL_SECONDS = 300.0
 
 
 def flink_options(cluster: ClusterDescription, workers: int, job: str) -> PipelineOptions:
@@ -105,6 +107,7 @@ class _Follower:
         self._tell = tell
         self._answered = time.monotonic()
         self._told = ""
+        self._told_at = time.monotonic()
         self.seen: FlinkJob | None = None
 
     def look(self) -> None:
@@ -139,9 +142,16 @@ class _Follower:
         running = [vertex.steps for vertex in steps if vertex.state == "RUNNING"]
         text = f"Flink: {done}/{len(steps)} steps done, {records:,} elements"
         text += f", in {running[0]}" if running else f", {self.seen.state.lower()}"
+        now = time.monotonic()
         if text != self._told:
-            self._told = text
+            self._told, self._told_at = text, now
             self._tell(text)
+        elif now - self._told_at > _STILL_SECONDS:
+            self._told_at = now
+            where = self._rest.url if self._rest else ""
+            self._tell(
+                f"{text}; nothing has moved for {_STILL_SECONDS / 60:.0f} minutes, {where} shows what it waits for"
+            )
 
     def ended(self) -> bool:
         """Whether Flink has said that the job ended."""

@@ -30,6 +30,12 @@ from schemas.errors import InputError, OutputError, StageError
             "needs as much",
         ),
         (
+            "RuntimeError: numpy._core._exceptions._ArrayMemoryError: Unable to allocate 27.1 MiB for an array",
+            StageError,
+            "try failed: a worker reached its memory budget; give it more (flink.worker_mb), or find the input that "
+            "needs as much",
+        ),
+        (
             "NoResourceAvailableException: Could not acquire the minimum required resources.",
             StageError,
             "try failed: Flink had too few slots for the job; `corpusmill flink status` shows which task managers are "

@@ -77,6 +77,11 @@ def test_a_job_gets_a_slot_for_each_worker_and_a_process_for_each_slot() -> None
             "CHAIN MapPartition (MapPartition at [3]Clean/{Read, Compute, Together}) -> FlatMap (FlatMap at X[0])",
             "Clean/{Read, Compute, Together}",
         ),
+        (
+            "MapPartition (MapPartition at [2]Clean/List/{FlatMap(<lambda at core.py:4094>), Map(decode)})",
+            "Clean/List",
+        ),
+        ("CHAIN MapPartition (MapPartition at [1]Clean/List/Map(decode)) -> FlatMap (FlatMap at X[0])", "Clean/List"),
         ("GroupReduce (GroupReduce at Clean/GroupAndWriteParts/Group)", "Clean/GroupAndWriteParts/Group"),
         ("DataSource (Impulse)", ""),
         ("Partition", ""),
@@ -138,6 +143,29 @@ def test_a_manager_that_was_started_again_has_lost_the_job(manager: tuple[str, d
         follower.look()
     with pytest.raises(FlinkUnreachableError, match="does not answer"):
         FlinkRest(url).slots()
+
+
+def test_a_job_in_which_nothing_moves_is_named(
+    manager: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, answers = manager
+    metrics = {"read-records": 3, "write-records": 0}
+    name = "MapPartition (MapPartition at [1]Clean/Compute)"
+    vertex = {"name": name, "status": "RUNNING", "parallelism": 1, "duration": 1, "metrics": metrics}
+    job = {"jid": "j1", "name": "clean", "state": "RUNNING", "start-time": 1, "vertices": [vertex]}
+    answers |= {"/jobs/overview": {"jobs": [job]}, "/jobs/j1": job}
+    clock = [1000.0]
+    monkeypatch.setattr("pipelines.engine.flink.submit.time.monotonic", lambda: clock[0])
+    told: list[str] = []
+    follower = _Follower(FlinkRest(url), job["name"], told.append)
+    for _ in range(4):
+        follower.look()
+        clock[0] += 200
+    about = "Flink: 0/1 steps done, 3 elements, in Clean/Compute"
+    assert told == [about, f"{about}; nothing has moved for 5 minutes, {url} shows what it waits for"]
+    metrics["read-records"] = 4
+    follower.look()
+    assert told[2:] == ["Flink: 0/1 steps done, 4 elements, in Clean/Compute"]
 
 
 def test_a_look_reads_no_certificates(manager: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
