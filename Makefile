@@ -117,10 +117,10 @@ bench-quality: setup ## the quality classifier: area under the curve on other si
 	@$(BIN)/python tests/benchmarks/quality_benchmark.py
 
 bench-tokenize: .venv-bench/.stamp ## the tokenize stage beside tokenizers, tiktoken, gigatoken and datatrove's stage: tokens per second a core
-	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/tokenize_benchmark.py
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/tokenize_benchmark.py $(ARGS)
 
 bench-loader: .venv-bench/.stamp ## training batches beside nanoGPT's way and litdata: tokens per second, warm and cold, and resuming
-	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/loader_benchmark.py
+	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/loader_benchmark.py $(ARGS)
 
 bench-flink: setup ## CPU time of the chain on Flink beside the local runner
 	@$(BIN)/python tests/benchmarks/flink_cost.py

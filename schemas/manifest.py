@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +17,16 @@ from schemas.corpus_root import MANIFEST_NAME
 from schemas.errors import ManifestError
 from schemas.storage import Folder
 
-__all__ = ["InputRecord", "Manifest", "OutputFile", "TableRecord", "fingerprint", "read_manifest", "write_manifest"]
+__all__ = [
+    "InputRecord",
+    "Manifest",
+    "OutputFile",
+    "PrefixFingerprints",
+    "TableRecord",
+    "fingerprint",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST_VERSION = 1
 
@@ -77,10 +87,39 @@ class Manifest(_Record):
         return fingerprint({"tables": tables})
 
 
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+
+
 def fingerprint(value: Any) -> str:
     """BLAKE2b-256 of the canonical JSON of `value`, in hexadecimal."""
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(canonical.encode("utf-8"), digest_size=32).hexdigest()
+    return hashlib.blake2b(_canonical(value), digest_size=32).hexdigest()
+
+
+class PrefixFingerprints:
+    """`fingerprint` of the list of the first n of some values, for any n, at the cost of hashing each value once.
+
+    What a partition depends on grows with the partitions before it: over 1,000 of them, lists hold half a million
+    entries. A value is asked for when a list first holds it.
+    """
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = iter(values)
+        self._state = hashlib.blake2b(b"[", digest_size=32)
+        self._found = [self._ended()]
+
+    def _ended(self) -> str:
+        ended = self._state.copy()
+        ended.update(b"]")
+        return ended.hexdigest()
+
+    def first(self, count: int) -> str:
+        """The fingerprint of the list of the first `count` values, of which there must be as many."""
+        while len(self._found) <= count:
+            separator = b"," if len(self._found) > 1 else b""
+            self._state.update(separator + _canonical(next(self._values)))
+            self._found.append(self._ended())
+        return self._found[count]
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:

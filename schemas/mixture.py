@@ -64,6 +64,10 @@ class SourceStream(_Record):
         """Whole windows of T inputs and one label further; a tail under T+1 tokens is lost once per source."""
         return max(0, (self.tokens - 1) // sequence_length)
 
+    def tail(self, sequence_length: int) -> int:
+        """Tokens that are the input of no window; the first of them is the last window's label."""
+        return self.tokens - self.windows(sequence_length) * sequence_length
+
 
 class SourceShare(_Record):
     """How many samples of a phase come from one source."""

@@ -26,7 +26,7 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.storage import Folder
 from schemas.tables import CONTAMINATED, ITEM_OVERLAPS, NGRAM_COUNTS
 
-__all__ = ["KnownItems", "count_ngrams", "decide_partition"]
+__all__ = ["CommonNgrams", "KnownItems", "count_ngrams", "decide_partition"]
 
 # Items of one set named for one n-gram in one document. An n-gram of more items is of the set's instructions, and rows
 # would grow with the product of items and documents; the lists of clean and dirty items know all of them.
@@ -145,38 +145,63 @@ def _documents(overlaps: pa.Table) -> Iterator[tuple[bytes, int, list[Match]]]:
         yield *current, matches
 
 
-def _common(root: CorpusRoot, upto: Sequence[PartitionKey], most: int) -> frozenset[str]:
-    """N-grams of the last of these partitions that more than `most` documents of all of them hold."""
-    if not most:
-        return frozenset()
-    counts: Counter[str] = Counter()
-    for table in iterate_table(root, "ngram_counts", upto[-1]):
-        counts.update(dict(zip(*(table.column(name).to_pylist() for name in NGRAM_COUNTS.names), strict=True)))
-    own = pa.array(counts, pa.string())
-    for key in upto[:-1]:
-        for table in iterate_table(root, "ngram_counts", key):
-            shared = table.filter(pc.is_in(table["ngram"], value_set=own))
-            counts.update(dict(zip(*(shared.column(name).to_pylist() for name in NGRAM_COUNTS.names), strict=True)))
-    return frozenset(ngram for ngram, documents in counts.items() if documents > most)
+class CommonNgrams:
+    """Which n-grams of a partition are common, counted over it and all before it.
 
-
-def decide_partition(
-    root: CorpusRoot, upto: Sequence[PartitionKey], known: KnownItems, config: DecontaminateConfig, folder: Folder
-) -> UnitOutput:
-    """Decide about the last of some partitions and stage its tables.
+    Counts are summed as partitions are asked for, so that each is read once. Memory: the n-grams that occur, at most
+    those that are looked for.
 
     Args:
         root: the corpus.
-        upto: the partition and all before it, in partition order.
+        order: partitions, in partition order.
+    """
+
+    def __init__(self, root: CorpusRoot, order: Sequence[PartitionKey]) -> None:
+        self._root, self._order = root, order
+        self._before: Counter[str] = Counter()
+        self._summed = 0
+
+    def _counts(self, position: int) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for table in iterate_table(self._root, "ngram_counts", self._order[position]):
+            counts.update(dict(zip(*(table.column(name).to_pylist() for name in NGRAM_COUNTS.names), strict=True)))
+        return counts
+
+    def of(self, position: int, most: int) -> frozenset[str]:
+        """N-grams of a partition that more than `most` documents hold, none where `most` is 0; positions ascend."""
+        if not most:
+            return frozenset()
+        assert self._summed <= position, f"{position} after {self._summed}"
+        for before in range(self._summed, position):
+            self._before.update(self._counts(before))
+        self._summed = position
+        counts = self._counts(position).items()
+        return frozenset(ngram for ngram, documents in counts if documents + self._before[ngram] > most)
+
+
+def decide_partition(
+    root: CorpusRoot,
+    key: PartitionKey,
+    common: frozenset[str],
+    known: KnownItems,
+    config: DecontaminateConfig,
+    folder: Folder,
+) -> UnitOutput:
+    """Decide about a partition and stage its tables.
+
+    Args:
+        root: the corpus.
+        key: the partition.
+        common: n-grams that stay because many documents hold them.
         known: the evaluation items.
         config: the settings.
         folder: the unit's work folder.
     """
     rules = Rules(CutRules.of(config.model_dump()), config.action == "drop", config.share)
-    partition = _Partition(upto[-1], known, _common(root, upto, config.most_documents), rules)
+    partition = _Partition(key, known, common, rules)
     place = folder.child("staged", "contaminated")
     files: list[StagedFile] = []
-    for number, overlaps in enumerate(iterate_table(root, "overlaps", upto[-1])):
+    for number, overlaps in enumerate(iterate_table(root, "overlaps", key)):
         rows = pa.Table.from_pylist(list(partition.rows(overlaps)), schema=CONTAMINATED)
         if rows.num_rows:
             files.append(stage_parquet(place, part_name(number), rows))

@@ -15,7 +15,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.decontamination.decide_partition import KnownItems, count_ngrams, decide_partition
+from pipelines.decontamination.decide_partition import CommonNgrams, KnownItems, count_ngrams, decide_partition
 from pipelines.decontamination.evaluation_files import EvaluationFile, digests_of, find_files, read_items
 from pipelines.decontamination.items import Item
 from pipelines.decontamination.lists import write_lists
@@ -160,14 +160,19 @@ class _Decontaminate:
         lookup = Lookup(self.folder(NGRAMS), self.config.punctuation)
         return KnownItems(lookup, [item.task for item in self.items], [item.id for item in self.items])
 
+    @cached_property
+    def common(self) -> CommonNgrams:
+        """N-grams that many documents hold."""
+        return CommonNgrams(self.root, self.order)
+
     def decide(self, position: int) -> UnitOutcome:
         """Decide about a partition."""
-        upto = self.order[: position + 1]
-        return run_unit(
-            self.units.decisions(position),
-            self.engine,
-            lambda folder: decide_partition(self.root, upto, self.known, self.config, folder),
-        )
+
+        def work(folder: Folder) -> UnitOutput:
+            common = self.common.of(position, self.config.most_documents)
+            return decide_partition(self.root, self.order[position], common, self.known, self.config, folder)
+
+        return run_unit(self.units.decisions(position), self.engine, work)
 
     def list_items(self) -> UnitOutcome:
         """Write the lists of clean and dirty items."""

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from pipelines.engine.table_digests import TableDigests
 from pipelines.engine.unit import Unit
 from schemas.catalog import manifest_of, require_manifest
 from schemas.clean_dirty import LISTS
@@ -30,6 +32,8 @@ BENCHMARKS, NGRAMS = "benchmarks", "ngrams"
 @dataclass(frozen=True)
 class DecontaminateUnits:
     """The units of a corpus as its committed tables stand.
+
+    The digest of a table is read once: ask for a unit when those that it depends on are through.
 
     Attributes:
         root: the corpus.
@@ -48,13 +52,12 @@ class DecontaminateUnits:
         """The key of units that belong to the collection."""
         return PartitionKey(self.config.name, "")
 
-    def _input(self, table: str, key: PartitionKey) -> InputRecord:
-        manifest = manifest_of(self.root, table, key)
-        name = f"{table}/{key}".rstrip("/")
-        return InputRecord(name=name, digest=manifest.tables[table].digest if manifest else "none")
+    @cached_property
+    def _tables(self) -> TableDigests:
+        return TableDigests(self.root, self.order)
 
     def _of_collection(self) -> tuple[InputRecord, ...]:
-        return tuple(self._input(table, self.collection) for table in (BENCHMARKS, NGRAMS))
+        return tuple(self._tables.record(table, self.collection) for table in (BENCHMARKS, NGRAMS))
 
     def items(self, files: tuple[InputRecord, ...]) -> Unit:
         """The unit that reads evaluation files."""
@@ -77,15 +80,16 @@ class DecontaminateUnits:
             key=self.collection,
             table=NGRAMS,
             config=self.config.narrowed(NgramConfig),
-            inputs=(self._input(BENCHMARKS, self.collection),),
+            inputs=(self._tables.record(BENCHMARKS, self.collection),),
         )
 
     def overlaps(self, position: int) -> Unit:
         """The unit that searches the documents of a partition; the n-grams must be there."""
         key = self.order[position]
-        inputs = [self._input("documents", key), self._input(NGRAMS, self.collection)]
-        if manifest_of(self.root, "duplicates", key) is not None:
-            inputs.append(self._input("duplicates", key))
+        inputs = [self._tables.record("documents", key), self._tables.record(NGRAMS, self.collection)]
+        duplicates = self._tables.record("duplicates", key)
+        if duplicates.digest != "none":
+            inputs.append(duplicates)
         return Unit(
             root=self.root,
             stage="decontaminate-overlaps",
@@ -99,8 +103,7 @@ class DecontaminateUnits:
     def decisions(self, position: int) -> Unit:
         """The unit that decides about a partition; its overlaps and those of all before it must be there."""
         key = self.order[position]
-        before = [[str(one), self._input("ngram_counts", one).digest] for one in self.order[:position]]
-        counted = InputRecord(name=f"ngram_counts of {position} partitions before", digest=fingerprint(before))
+        counted = self._tables.of_first("ngram_counts", position, "before")
         return Unit(
             root=self.root,
             stage="decontaminate",
@@ -108,7 +111,7 @@ class DecontaminateUnits:
             key=key,
             table="contaminated",
             config=self.config,
-            inputs=(self._input("overlaps", key), counted, *self._of_collection()),
+            inputs=(self._tables.record("overlaps", key), counted, *self._of_collection()),
         )
 
     def decided(self) -> list[PartitionKey]:

@@ -14,13 +14,15 @@ the documents too; and where the level url runs, on earlier edges, of texts whos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
+from pipelines.engine.table_digests import TableDigests
 from pipelines.engine.unit import Unit
 from schemas.catalog import manifest_of
 from schemas.configs.dedup import DedupConfig, EdgeConfig, SignatureConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
-from schemas.manifest import InputRecord, fingerprint
+from schemas.manifest import InputRecord, PrefixFingerprints
 
 __all__ = ["DedupUnits"]
 
@@ -43,28 +45,20 @@ class DedupUnits:
     config: DedupConfig
     version: int
     order: Sequence[PartitionKey]
-    _digests: dict[tuple[str, PartitionKey], str] = field(default_factory=dict, init=False)
 
-    def _digest(self, table: str, key: PartitionKey) -> str:
-        if (table, key) not in self._digests:
-            manifest = manifest_of(self.root, table, key)
-            self._digests[table, key] = manifest.tables[table].digest if manifest else "none"
-        return self._digests[table, key]
+    @cached_property
+    def _tables(self) -> TableDigests:
+        return TableDigests(self.root, self.order)
 
-    def _input(self, table: str, position: int) -> InputRecord:
-        key = self.order[position]
-        return InputRecord(name=f"{table}/{key}", digest=self._digest(table, key))
+    @cached_property
+    def _writers(self) -> PrefixFingerprints:
+        """The units that wrote the documents."""
+        manifests = (manifest_of(self.root, "documents", key) for key in self.order)
+        return PrefixFingerprints(manifest.fingerprint if manifest else "none" for manifest in manifests)
 
-    def _inputs_of(self, table: str, positions: range, which: str) -> InputRecord:
-        """One record for many partitions, so that a manifest stays small in a corpus of thousands."""
-        found = [[str(self.order[position]), self._digest(table, self.order[position])] for position in positions]
-        return InputRecord(name=f"{table} of {len(found)} partitions {which}", digest=fingerprint(found))
-
-    def _dates(self, positions: range) -> InputRecord:
-        """What dates of capture depend on: the units that wrote the documents."""
-        manifests = [manifest_of(self.root, "documents", self.order[position]) for position in positions]
-        units = [manifest.fingerprint if manifest else "none" for manifest in manifests]
-        return InputRecord(name=f"dates of {len(units)} partitions", digest=fingerprint(units))
+    def _dates(self, count: int) -> InputRecord:
+        """What dates of capture in the first `count` partitions depend on."""
+        return InputRecord(name=f"dates of {count} partitions", digest=self._writers.first(count))
 
     def signatures(self, position: int) -> Unit:
         """The unit that writes `signatures/`."""
@@ -75,7 +69,7 @@ class DedupUnits:
             key=self.order[position],
             table="signatures",
             config=self.config.narrowed(SignatureConfig),
-            inputs=(self._input("documents", position),),
+            inputs=(self._tables.record("documents", self.order[position]),),
         )
 
     def edges(self, position: int) -> Unit:
@@ -87,33 +81,37 @@ class DedupUnits:
             key=self.order[position],
             table="edges",
             config=self.config.narrowed(EdgeConfig),
-            inputs=(self._input("signatures", position), self._inputs_of("signatures", range(position), "before")),
+            inputs=(
+                self._tables.record("signatures", self.order[position]),
+                self._tables.of_first("signatures", position, "before"),
+            ),
         )
 
     def decisions(self, position: int) -> Unit:
         """The unit that writes `duplicates/` and `clusters/`; the edges that it depends on must be there."""
+        key, tables = self.order[position], self._tables
         if self.config.scope == "corpus":
-            used = range(len(self.order))
-            tables = ["documents", "edges"] if self.config.near else ["documents"]
-            inputs = [self._inputs_of(table, used, "in order") for table in tables]
+            used = len(self.order)
+            named = ["documents", "edges"] if self.config.near else ["documents"]
+            inputs = [tables.of_first(table, used, "in order") for table in named]
         else:
-            used = range(position + 1)
+            used = position + 1
             inputs = [
-                self._input("documents", position),
-                self._inputs_of("documents", range(position), "before"),
-                self._inputs_of("duplicates", range(position), "before"),
+                tables.record("documents", key),
+                tables.of_first("documents", position, "before"),
+                tables.of_first("duplicates", position, "before"),
             ]
             if self.config.near:
-                inputs.append(self._input("edges", position))
+                inputs.append(tables.record("edges", key))
             if self.config.near and "url" in self.config.levels:
-                inputs.append(self._inputs_of("edges", range(position), "before"))
-        if any(key.name == "captured_at" for key in self.config.survivor_keys):
+                inputs.append(tables.of_first("edges", position, "before"))
+        if any(one.name == "captured_at" for one in self.config.survivor_keys):
             inputs.append(self._dates(used))
         return Unit(
             root=self.root,
             stage="dedup",
             version=self.version,
-            key=self.order[position],
+            key=key,
             table="duplicates",
             config=self.config,
             inputs=tuple(inputs),

@@ -56,6 +56,7 @@ def _manifest(request: StageRequest[MixConfig], plan: MixturePlan, seconds: floa
     for split, streams in (("train", plan.train), ("validation", plan.validation), ("test", plan.test)):
         counts[f"tokens_{split}"] = sum(stream.tokens for stream in streams)
         counts[f"windows_{split}"] = sum(stream.windows(plan.sequence_length) for stream in streams)
+        counts[f"tail_tokens_{split}"] = sum(stream.tail(plan.sequence_length) for stream in streams)
     published = {"published": table} if (table := published_table(request.config)) else {}
     return Manifest(
         stage="mix",

@@ -36,6 +36,7 @@ from pipelines.engine.flink.description import description_file
 from schemas.configs.flink import FlinkConfig
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "html"
+STAGES = ("clean", "dedup", "tokenizer", "tokenize")
 ARCHIVES = ("ipython-docs", "httpd-manual", "git-htmldocs")
 _SETTLE_SECONDS = 12.0  # workers end some seconds after their job, and only then count
 
@@ -106,12 +107,12 @@ def measure(folder: Path, inputs: Path, runner: str, workers: int) -> Cost:
     root, more = folder / "corpus", ("--workers", str(workers))
     if runner == "local":
         started = time.monotonic()
-        chain(Cluster(folder / "none"), root, inputs, runner, *more)
+        chain(Cluster(folder / "none"), root, inputs, runner, *more, stages=STAGES)
         wall = time.monotonic() - started
     else:
         with cluster_of(folder / "cluster", workers) as cluster:
             started = time.monotonic()
-            chain(cluster, root, inputs, runner, *more)
+            chain(cluster, root, inputs, runner, *more, stages=STAGES)
             wall = time.monotonic() - started
     documents = conserved(root)[0]
     shutil.rmtree(folder)

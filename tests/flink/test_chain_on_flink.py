@@ -36,6 +36,7 @@ def test_the_chain_gives_the_same_rows_as_the_local_runner(
     local, expected = local_corpus
     assert chain(cluster, tmp_path, pages, "flink") == expected
     assert conserved(tmp_path) == conserved(local)
+    assert cut_documents(tmp_path) == cut_documents(local) > 0
     assert cluster.status()["restarted"] == []
     rest = cluster.rest()
     job = next(one for one in rest.get("/jobs/overview")["jobs"] if one["name"].startswith("corpusmill-clean-"))
@@ -46,9 +47,15 @@ def test_the_chain_gives_the_same_rows_as_the_local_runner(
     assert all(one["metrics"]["read-records"] > 0 for one in subtasks)
     lines = [json.loads(line) for file in (tmp_path / "logs").iterdir() for line in file.read_text().splitlines()]
     logged = [line for line in lines if line["message"] == "flink job"]
-    assert {line["stage"] for line in logged} == {"clean", "dedup", "tokenize"}
+    assert {line["stage"] for line in logged} == {"clean", "dedup", "decontaminate", "tokenize"}
     assert all(line["state"] == "FINISHED" and line["vertices"] for line in logged)
     assert not list(tmp_path.rglob(RECORD_NAME))
+
+
+def cut_documents(root: Path) -> int:
+    """Documents out of which a question was cut."""
+    manifest = json.loads((root / "contaminated" / "pages" / "one" / "manifest.json").read_text())
+    return int(manifest["counts"]["cut_documents"])
 
 
 def test_a_killed_task_manager_and_a_killed_worker_change_nothing(
@@ -59,8 +66,8 @@ def test_a_killed_task_manager_and_a_killed_worker_change_nothing(
     )
     assert "Flink: " in ended.err
     assert "steps done" in ended.err
-    require(cluster.call(*stage_command("dedup", tmp_path, pages)))
-    require(cluster.call(*stage_command("tokenizer", tmp_path, pages)))
+    for stage in ("dedup", "decontaminate", "tokenizer"):
+        require(cluster.call(*stage_command(stage, tmp_path, pages)))
     require(kill_during(cluster, tmp_path, pages, "tokenize", "tokenize", cluster.newest_worker))
     assert digest(cluster, tmp_path) == local_corpus[1]
     assert "taskmanager-1" in cluster.status()["restarted"]

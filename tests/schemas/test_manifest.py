@@ -7,7 +7,16 @@ import pytest
 
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ManifestError
-from schemas.manifest import InputRecord, Manifest, OutputFile, TableRecord, fingerprint, read_manifest, write_manifest
+from schemas.manifest import (
+    InputRecord,
+    Manifest,
+    OutputFile,
+    PrefixFingerprints,
+    TableRecord,
+    fingerprint,
+    read_manifest,
+    write_manifest,
+)
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -39,6 +48,19 @@ def test_the_fingerprint_is_of_canonical_json() -> None:
     assert fingerprint({"b": None, "a": [1, "ä"]}) == known
     assert fingerprint({"a": (1, "ä"), "b": None}) == known
     assert fingerprint({"a": [1, "ä"], "b": 0}) != known
+
+
+def test_fingerprints_of_the_first_values_are_those_of_lists_and_ask_for_no_value_too_early() -> None:
+    values = [["web/1", "ä"], ["web/2", None], "text", {"b": 1, "a": [2]}]
+    asked: list[Any] = []
+    prefixes = PrefixFingerprints(asked.append(value) or value for value in values)
+    for count in (0, 1, 3, 2, 4, 0):
+        assert prefixes.first(count) == fingerprint(values[:count])
+        assert asked == values[: max(len(asked), count)]
+    assert len(asked) == len(values)
+    late = PrefixFingerprints(asked.append(value) or value for value in values)
+    late.first(2)
+    assert len(asked) == len(values) + 2
 
 
 def test_the_digest_is_of_the_contents_of_tables_alone() -> None:

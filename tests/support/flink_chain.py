@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +25,18 @@ from schemas.errors import CorpusmillError
 MARK = "CORPUSMILL_TEST_FLINK"  # an environment variable that all processes of a cluster inherit
 _SKEWED = "the mill ran day and night until the river froze over and then the millers told each other stories of"
 SHARES = ("test=0.05", "validation=0.05")
-# Each stage with its settings and the Beam jobs that it runs; `clean` also gets the inputs.
+# Sentences of one and of four of the pages, and one of none, as if evaluation items asked for them.
+QUESTIONS = (
+    "One way of accomplishing this is by doing a pull and then a push using the multiengine client.",
+    "Best of all the user can use both of these interfaces at the same time to take advantage or both of their "
+    "strengths.",
+    "In which year did the miller of the old valley near the river sell the last wheel of his mill to a stranger?",
+)
+# Each stage with its settings and the Beam jobs that it runs; `clean` and `decontaminate` also get inputs.
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "clean": (("rules=[]", "extractor=resiliparse"), ("clean",)),
     "dedup": ((), ("dedup-signatures", "dedup-edges")),
+    "decontaminate": ((), ("decontaminate-overlaps",)),
     "tokenizer": (("vocabulary_size=1000", "sample_bytes=200000", *SHARES), ()),
     "tokenize": (SHARES, ("tokenize",)),
 }
@@ -149,7 +157,8 @@ def stage_command(stage: str, root: Path, inputs: Path, *more: str, runner: str 
     settings, _ = STAGES[stage]
     words = ["run", stage, "--root", str(root), "--runner", runner, *more]
     words += ["--source", "pages", "--partition", "one"] if stage != "tokenizer" else []
-    words += ["--input", str(inputs)] if stage == "clean" else []
+    given = {"clean": inputs, "decontaminate": questions(inputs)}
+    words += ["--input", str(given[stage])] if stage in given else []
     return [*words, *(word for one in settings for word in ("--set", one)), "--json"]
 
 
@@ -159,9 +168,11 @@ def require(ended: Ended) -> Ended:
     return ended
 
 
-def chain(cluster: Cluster, root: Path, inputs: Path, runner: str, *more: str) -> str:
-    """All stages, one after the other; gives the corpus digest."""
-    for stage in STAGES:
+def chain(
+    cluster: Cluster, root: Path, inputs: Path, runner: str, *more: str, stages: Iterable[str] = tuple(STAGES)
+) -> str:
+    """All stages, or some, one after the other; gives the corpus digest."""
+    for stage in stages:
         require(cluster.call(*stage_command(stage, root, inputs, *more, runner=runner)))
     return digest(cluster, root)
 
@@ -190,9 +201,22 @@ def kill_during(
     return Ended(process.returncode, out, err)
 
 
+def questions(inputs: Path) -> Path:
+    """The evaluation set that goes with an input; its name is that of its file, so it is the same for all inputs."""
+    return inputs.with_name(f"{inputs.name}-items") / "questions.jsonl"
+
+
+def write_questions(inputs: Path) -> None:
+    """Write the evaluation set that goes with an input."""
+    questions(inputs).parent.mkdir()
+    lines = [json.dumps({"id": str(number), "question": text}) for number, text in enumerate(QUESTIONS)]
+    questions(inputs).write_text("\n".join(lines))
+
+
 def write_pages(data: Path, folder: Path) -> Path:
-    """Real input: WARC files, pages of a documentation site, and 400 texts, half of them the same."""
+    """Real input: WARC files, pages of a documentation site, and 400 texts, half of them the same; and questions."""
     shutil.copytree(data / "warc", folder / "warc")
+    write_questions(folder)
     with tarfile.open(data / "html" / "ipython-docs.tar.xz") as archive:
         for member in archive:  # `extractall` wants a filter from Python 3.12 on, and knows none before 3.11.4
             stream = archive.extractfile(member)

@@ -1,24 +1,24 @@
 """Bytes of remote files through blocks on a local disk, at most so many bytes of them.
 
 A block is named after the digest of the shard that it is of, so a later run finds the blocks of an earlier one, and
-another shard under the same path never meets them. The blocks that a batch needs are asked for together.
+another shard under the same path never meets them. The blocks that a batch needs are asked for together, those that
+follow each other in one request.
 """
 
 from __future__ import annotations
 
-import shutil
 import threading
 import uuid
-import weakref
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir
 
-from schemas.errors import ShardError
+from schemas.errors import OutputError, ShardError
 from schemas.storage import Folder
+from training.data.own_folder import make_own_folder
 
 __all__ = ["BlockCache", "RemoteFile"]
 
@@ -26,6 +26,7 @@ __all__ = ["BlockCache", "RemoteFile"]
 # than is used where it does not.
 _BLOCK_BYTES = 2**18
 _CACHE_BYTES = 2**34
+_REQUEST_BYTES = 2**24  # at most: in memory at once where a file is read through
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class BlockCache:
     Args:
         folder: for the blocks; a temporary one that goes with the cache where none is given.
         limit_bytes: of blocks on disk; those used longest ago go first.
-        block_bytes: of one block.
+        block_bytes: of one block; a multiple of 8.
 
     Raises:
         ShardError: a file cannot be read, or is shorter than it was; the message names it.
+        OutputError: a block cannot be written.
     """
 
     def __init__(
@@ -58,23 +60,20 @@ class BlockCache:
         self._lock = threading.Lock()
         there = sorted(Path(folder).glob("*.block") if folder else (), key=lambda path: path.stat().st_mtime)
         self._sizes: OrderedDict[str, int] = OrderedDict((path.name, path.stat().st_size) for path in there)
+        self.stored_bytes = sum(self._sizes.values())  # of the blocks on disk
         self.fetched_bytes = 0
         with self._lock:
             self._trim(frozenset())
 
     @cached_property
-    def _folder(self) -> Path:
-        if self._given is None:
-            temporary = mkdtemp(prefix="corpusmill-blocks-")
-            weakref.finalize(self, shutil.rmtree, temporary, ignore_errors=True)
-            return Path(temporary)
-        Path(self._given).mkdir(parents=True, exist_ok=True)
-        return Path(self._given)
+    def _unfinished(self) -> Path:
+        """Where blocks are written before they have their names: nobody else's, so that none is left of a kill."""
+        parent = Path(self._given or gettempdir())
+        return make_own_folder(parent, "writing-" if self._given else "corpusmill-blocks-", self)
 
     @property
-    def stored_bytes(self) -> int:
-        """Bytes of the blocks on disk."""
-        return sum(self._sizes.values())
+    def _folder(self) -> Path:
+        return Path(self._given) if self._given else self._unfinished
 
     def _name(self, file: RemoteFile, block: int) -> str:
         return f"{file.digest[:32]}-{self._block}-{block}.block"
@@ -91,59 +90,110 @@ class BlockCache:
         }
         with self._lock:
             missing = [known for name, known in wanted.items() if name not in self._sizes]
-        by_folder: dict[Folder, list[tuple[RemoteFile, int]]] = {}
-        for file, block in missing:
-            by_folder.setdefault(file.folder, []).append((file, block))
-        for folder, blocks in by_folder.items():
-            self._fetch(folder, blocks, frozenset(wanted))
+        for file, block, data in self._fetch(missing):
+            self._store(self._name(file, block), data, frozenset(wanted))
 
-    def _fetch(self, folder: Folder, blocks: list[tuple[RemoteFile, int]], keep: frozenset[str]) -> None:
-        filesystem, _ = folder.filesystem()
-        starts = [block * self._block for _, block in blocks]
-        stops = [min(start + self._block, file.size) for start, (file, _) in zip(starts, blocks, strict=True)]
-        paths = [folder.path(file.name) for file, _ in blocks]
-        found = filesystem.cat_ranges(paths, starts, stops, on_error="return")
-        for (file, block), start, stop, data in zip(blocks, starts, stops, found, strict=True):
-            if isinstance(data, Exception) or len(data) != stop - start:
-                reason = data if isinstance(data, Exception) else f"{len(data)} bytes instead of {stop - start}"
-                raise ShardError(
-                    f"{folder.url}/{file.name} cannot be read from byte {start} on: {reason}; see that it is there "
-                    "as it was planned, then go on"
-                )
-            self._store(self._name(file, block), bytes(data), keep)
+    def read_through(self, file: RemoteFile, start: int, stop: int) -> Iterator[bytes]:
+        """Bytes `start` to `stop` of a file in order, in pieces that end where blocks do, each asked for once.
+
+        Blocks that are here are read here. Others are kept while there is room, and no block goes for them: of a
+        corpus that does not fit, those that come last are no better than those that came first.
+        """
+        blocks, together = self._blocks(start, stop), max(1, _REQUEST_BYTES // self._block)
+        for at in range(0, len(blocks), together):
+            mine = blocks[at : at + together]
+            found = {block: data for block in mine if (data := self._on_disk(self._name(file, block))) is not None}
+            for _, block, data in self._fetch([(file, block) for block in mine if block not in found]):
+                found[block] = data
+                if self.stored_bytes + len(data) <= self._limit:
+                    self._store(self._name(file, block), data, frozenset())
+            first = mine.start * self._block
+            yield b"".join(found[block] for block in mine)[max(start - first, 0) : stop - first]
+
+    def _runs(self, blocks: Iterable[tuple[RemoteFile, int]]) -> list[tuple[RemoteFile, range]]:
+        """Blocks that follow each other in a file, together."""
+        runs: list[tuple[RemoteFile, range]] = []
+        for file, block in sorted(blocks, key=lambda one: (one[0].digest, one[1])):
+            before, run = runs[-1] if runs else (file, range(0))
+            if runs and before == file and run.stop == block and (len(run) + 1) * self._block <= _REQUEST_BYTES:
+                runs[-1] = file, range(run.start, block + 1)
+            else:
+                runs.append((file, range(block, block + 1)))
+        return runs
+
+    def _fetch(self, blocks: Iterable[tuple[RemoteFile, int]]) -> Iterator[tuple[RemoteFile, int, bytes]]:
+        """Blocks from where the files lie, with what they are."""
+        by_folder: dict[Folder, list[tuple[RemoteFile, range]]] = {}
+        for file, run in self._runs(blocks):
+            by_folder.setdefault(file.folder, []).append((file, run))
+        for folder, runs in by_folder.items():
+            filesystem, _ = folder.filesystem()
+            starts = [run.start * self._block for _, run in runs]
+            stops = [min(run.stop * self._block, file.size) for file, run in runs]
+            paths = [folder.path(file.name) for file, _ in runs]
+            found = filesystem.cat_ranges(paths, starts, stops, on_error="return")
+            for (file, run), start, stop, data in zip(runs, starts, stops, found, strict=True):
+                if isinstance(data, Exception) or len(data) != stop - start:
+                    reason = data if isinstance(data, Exception) else f"{len(data)} bytes instead of {stop - start}"
+                    raise ShardError(
+                        f"{folder.url}/{file.name} cannot be read from byte {start} on: {reason}; see that it is there "
+                        "as it was planned, then go on"
+                    )
+                with self._lock:
+                    self.fetched_bytes += len(data)
+                for number, block in enumerate(run):
+                    yield file, block, bytes(data[number * self._block : (number + 1) * self._block])
 
     def _store(self, name: str, data: bytes, keep: frozenset[str]) -> None:
-        temporary = self._folder / f"{name}.{uuid.uuid4().hex}"
-        temporary.write_bytes(data)
-        temporary.replace(self._folder / name)
+        temporary = self._unfinished / uuid.uuid4().hex
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(self._folder / name)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self._folder / name}: {error}; free some space, or give a smaller cache or another "
+                "folder for it"
+            ) from error
         with self._lock:
+            self.stored_bytes += len(data) - self._sizes.pop(name, 0)
             self._sizes[name] = len(data)
-            self.fetched_bytes += len(data)
             self._trim(keep)
+
+    def _forget(self, name: str) -> None:
+        self.stored_bytes -= self._sizes.pop(name, 0)
 
     def _trim(self, keep: frozenset[str]) -> None:
         """Drop the blocks used longest ago, but none that the batch at hand needs."""
-        over = self.stored_bytes - self._limit if len(self._sizes) > 1 else 0
-        for name in [name for name in self._sizes if name not in keep] if over > 0 else ():
-            over -= self._sizes.pop(name)
-            (self._folder / name).unlink(missing_ok=True)
+        gone, over = [], self.stored_bytes - self._limit
+        for name, size in self._sizes.items():
             if over <= 0:
-                return
+                break
+            if name not in keep:
+                gone.append(name)
+                over -= size
+        for name in gone:
+            self._forget(name)
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _on_disk(self, name: str) -> bytes | None:
+        """A block that is here, which counts as used now; None where another thread or process made room."""
+        try:
+            data = (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            with self._lock:
+                self._forget(name)
+            return None
+        with self._lock:
+            if name in self._sizes:
+                self._sizes.move_to_end(name)
+        return data
 
     def _block_bytes(self, file: RemoteFile, block: int) -> bytes:
-        name = self._name(file, block)
         for _ in range(3):
-            try:
-                data = (self._folder / name).read_bytes()
-            except FileNotFoundError:  # another thread made room since
-                with self._lock:
-                    self._sizes.pop(name, None)
-                self.prepare([(file, block * self._block, block * self._block + 1)])
-                continue
-            with self._lock:
-                if name in self._sizes:
-                    self._sizes.move_to_end(name)
-            return data
+            data = self._on_disk(self._name(file, block))
+            if data is not None:
+                return data
+            self.prepare([(file, block * self._block, block * self._block + 1)])
         raise ShardError(
             f"{file.folder.url}/{file.name}: its blocks in {self._folder} go as fast as they come; give the cache "
             "more bytes"

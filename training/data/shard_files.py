@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,11 @@ class RemoteTokens:
         start, stop, _ = part.indices(self.tokens)
         data = self.cache.read(*self.byte_range(start, stop))
         return np.frombuffer(data, dtype=self.dtype.newbyteorder("<"))
+
+    def pieces(self) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
+        """All tokens in order, in pieces of some MiB, each fetched once."""
+        for data in self.cache.read_through(*self.byte_range(0, self.tokens)):
+            yield np.frombuffer(data, dtype=self.dtype.newbyteorder("<"))
 
 
 Tokens = NDArray[np.uint16] | NDArray[np.uint32] | RemoteTokens
@@ -118,7 +123,9 @@ def _open(folder: Folder, name: str, digest: str, cache: BlockCache, where: str)
     return _batches(pa.py_buffer(folder.read(name)), where)
 
 
-def _in_parts(tokens: Tokens) -> Iterable[NDArray[Any]]:
+def _pieces(tokens: Tokens) -> Iterator[NDArray[Any]]:
+    if isinstance(tokens, RemoteTokens):
+        return tokens.pieces()
     step = 2**22
     return (tokens[at : at + step] for at in range(0, len(tokens), step))
 
@@ -140,6 +147,6 @@ def open_shard(root: CorpusRoot, shard: ShardRef, plan: MixturePlan, verify: boo
     _check_header(header, shard, plan, where)
     if sum(map(len, batches)) != header.tokens:
         raise ShardError(f"{where} holds {sum(map(len, batches))} tokens, its header says {header.tokens}")
-    if verify and token_checksum(part for batch in batches for part in _in_parts(batch)) != header.checksum:
+    if verify and token_checksum(part for batch in batches for part in _pieces(batch)) != header.checksum:
         raise ShardError(f"{where} is damaged: its tokens do not give its checksum; remove it and run tokenize again")
     return batches

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +243,32 @@ def test_rows_are_the_same_for_any_number_of_workers_and_order_and_as_they_alway
     assert corpus_digest(other.root).total == total
     assert len(decontamination.rows(key)) == len(again.rows(key)) > 20
     assert (stage_module.STAGE_VERSION, total) == GOLDEN
+
+
+@pytest.mark.slow
+def test_kills_change_nothing(decontamination: Any, corpus_writer: Any, tmp_path: Path) -> None:
+    evaluation = decontamination.evaluation("qa", rows())
+    other = type(corpus_writer)(CorpusRoot(str(tmp_path / "killed")))
+    for writer in (corpus_writer, other):
+        for partition, texts in (("1", many(0, 9)), ("2", many(10, 6))):
+            writer.documents(partition, texts, files=2)
+    decontamination.run(evaluation)
+    place = Path(other.root.url)
+    command = [sys.executable, "-m", "flows.cli", "run", "decontaminate", "--root", str(place), "--input", evaluation]
+    for moment in (".work/decontaminate-overlaps/web/1/*/spill/*", "contaminated/web/1/manifest.json"):
+        with subprocess.Popen([*command, "--workers", "1"], stdout=subprocess.DEVNULL) as process:
+            until = time.monotonic() + 120
+            while not list(place.glob(moment)):
+                assert process.poll() is None, f"ended before {moment}"
+                assert time.monotonic() < until
+                time.sleep(0.002)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    again = type(decontamination)(other.root, decontamination.folder)
+    again.run(evaluation)
+    assert corpus_digest(other.root).by_table == corpus_digest(corpus_writer.root).by_table
+    assert again.overlaps("qa") == decontamination.overlaps("qa")
+    assert again.pending() == 0
 
 
 def test_without_evaluation_files_it_says_what_to_give(decontamination: Any, corpus_writer: Any) -> None:

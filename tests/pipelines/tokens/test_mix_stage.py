@@ -57,7 +57,13 @@ def test_a_plan_without_weights_is_one_epoch_of_every_source(mixed: Any) -> None
     assert phase.samples == plan.samples == sum(stream.windows(16) for stream in plan.train)
     table = result.outcomes[0].manifest.notes["epochs"]
     assert [(row["source"], row["epochs"]) for row in table] == [("wiki", 1.0), ("web", 1.0)]
-    assert result.outcomes[0].manifest.counts["samples"] == phase.samples
+    counts = result.outcomes[0].manifest.counts
+    assert counts["samples"] == phase.samples
+    for split in ("train", "validation", "test"):
+        # The label of a last window is no input; of each source at most T tokens are none.
+        assert counts[f"tail_tokens_{split}"] == counts[f"tokens_{split}"] - 16 * counts[f"windows_{split}"]
+        assert all(0 <= stream.tail(16) <= 16 for stream in getattr(plan, split))
+    assert sum(stream.tail(16) == 0 for stream in plan.train) == 0
 
 
 def test_a_plan_pins_the_shards_of_all_splits_in_partition_order(mixed: Any) -> None:

@@ -16,7 +16,7 @@ import pytest
 from processes import files, wait_until
 
 from pipelines.engine.staging import StagedFile
-from pipelines.tokens import shard_files
+from pipelines.tokens import shard_files, transform
 from pipelines.tokens.bpe import train_tokenizer
 from pipelines.tokens.encoded import INPUT_COLUMNS, encode_block, spill_block
 from pipelines.tokens.encoding import TextEncoder
@@ -28,6 +28,7 @@ from schemas.errors import ContractError, ShardError
 from schemas.identity import content_hash
 from schemas.storage import Folder
 from schemas.tables import DOCUMENTS
+from schemas.token_shard import token_table
 
 TEXTS = [f"The page number {n} of the book speaks of {n * 7919} things." for n in range(40)]
 TOKENIZER = FrozenTokenizer("bpe", "", 300, 299, 0.1, b"")
@@ -131,6 +132,29 @@ def token_files(root: CorpusRoot) -> dict[str, bytes]:
     folder = Path(root.url) / "tokens"
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_bundles_that_are_done_twice_leave_no_second_copy(
+    chain: Any, corpus_writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = corpus_writer.documents("p", TEXTS, files=4)
+    chain.tokenizer()
+    manifest = chain.tokenize(shard_tokens=300).outcomes[0].manifest
+    once = token_files(chain.root)
+    for step in (transform._Compute, transform._Write):
+        plain = step.process
+
+        def again(self: Any, element: Any, plain: Any = plain) -> Any:
+            list(plain(self, element))  # what came of a bundle whose worker was lost after its work
+            return plain(self, element)
+
+        monkeypatch.setattr(step, "process", again)
+    chain.root.partition_folder(token_table("bpe", "train"), key).remove("manifest.json")
+    twice = chain.tokenize(shard_tokens=300).outcomes[0]
+    assert twice.status == "done"
+    assert (twice.manifest.counts, twice.manifest.tables) == (manifest.counts, manifest.tables)
+    assert token_files(chain.root) == once
+    assert len(once) > 4
 
 
 @pytest.mark.slow
