@@ -70,7 +70,8 @@ def iterate_table(
     for file in record.files:
         try:
             with folder.open_read(file.name) as stream:
-                part = pq.read_table(stream, columns=columns)
+                parquet = pq.ParquetFile(stream)
+                part = parquet.read(columns=columns)
         except (OSError, pa.ArrowInvalid) as error:
             where = f"{folder.url}/{file.name}"
             raise ContractError(f"{where} cannot be read: {error}; remove its manifest, then do its stage") from error

@@ -7,6 +7,7 @@ a whole object visible. Readers never see half a file either way.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import tempfile
@@ -77,6 +78,17 @@ def _whole_object(fs: Any, target: str) -> Iterator[IO[bytes]]:
         fs.put_file(stream.name, target)
 
 
+def _found(url: str) -> tuple[Any, str]:
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"cannot use {url}: {error}; give a path or a URL like s3://bucket/folder") from error
+    return fs, path
+
+
+_absolute = functools.lru_cache(4096)(_found)
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder behind any fsspec URL; a value, so it travels to workers."""
@@ -89,11 +101,9 @@ class Folder:
         Raises:
             InputError: no file system is known, or installed, for a URL of this kind.
         """
-        try:
-            fs, path = fsspec.core.url_to_fs(self.url)
-        except (ValueError, ImportError) as error:
-            raise InputError(f"cannot use {self.url}: {error}; give a path or a URL like s3://bucket/folder") from error
-        return fs, path
+        # A run asks thousands of times. File systems behind a network belong to a process and a thread, so they are not
+        # kept here; fsspec keeps them.
+        return _absolute(self.url) if self.url.startswith("/") else _found(self.url)
 
     @property
     def is_local(self) -> bool:

@@ -37,10 +37,11 @@ class EdgeTables:
         self._root, self._order, self._own = root, order, own
         self._places = Places(order)
         self._touching: pa.Table | None = None
+        self._ends: dict[int, pa.Array] | None = None
 
     def add_earlier(self, documents: pa.Table) -> None:
         """Also give earlier edges that touch one of these documents: `order`, ascending, and `document_id`."""
-        self._touching = documents
+        self._touching, self._ends = documents, None
 
     def __len__(self) -> int:
         """How many edges the tables that are read hold; not all of them need be given."""
@@ -65,7 +66,12 @@ class EdgeTables:
             yield from self._read(position)
 
     def ends(self) -> dict[int, pa.Array]:
-        """By position: the distinct ids of documents that edges name."""
+        """By position: the distinct ids of documents that edges name; read once."""
+        if self._ends is None:
+            self._ends = self._read_ends()
+        return self._ends
+
+    def _read_ends(self) -> dict[int, pa.Array]:
         found: dict[int, list[pa.Array]] = {}
         for left, right, rows in self._rows():
             for places, ids in ((left, rows["left_id"]), (right, rows["right_id"])):

@@ -15,6 +15,7 @@ from schemas.storage import Folder
 __all__ = ["FILTER_NAME", "EdgeJob"]
 
 FILTER_NAME = "keys.bits"  # the filter of the new partition's band keys, in the work folder
+_FILTER_SHARE = 4  # the part of a worker's memory that the filter may take; what is grouped is not yet there then
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class EdgeJob:
         if any(file.bands_url for file in self.files):
             mine = [file for file in self.files if file.order == self.position]
             count = sum(file.rows for file in mine) * self.config.banding.bands
-            keys = KeyFilter.of(count, own_keys(mine, self.config.banding))
+            keys = KeyFilter.of(count, own_keys(mine, self.config.banding), self.memory_bytes // _FILTER_SHARE)
             self.folder.put_whole(FILTER_NAME, keys.to_bytes())
 
     def documents_that_meet(self) -> int:
@@ -54,7 +55,8 @@ class EdgeJob:
 
     def tally(self, name: str, **counts: int) -> None:
         """Leave counts for the driver; a bundle that is tried again leaves the same ones."""
-        self.folder.child("tallies").put_whole(f"{name}.json", json.dumps(counts).encode())
+        with self.folder.child("tallies").open_write(f"{name}.json", durable=False) as stream:
+            stream.write(json.dumps(counts).encode())
 
     def tallies(self) -> Counter[str]:
         """The sums of all counts that workers left."""

@@ -122,22 +122,24 @@ class _Gathering:
         empty = empty_documents(self.config).append_column(_TEXT, pa.array([], ID))
         return pa.concat_tables([empty.append_column("order", pa.array([], pa.int64())), *self.documents(positions)])
 
-    def texts_named_by_edges(self) -> list[pa.Array]:
-        """Hashes of the texts of earlier documents that edges name."""
-        found = [pa.array([], ID)]
-        for position, ids in self.edges.ends().items():
-            if position < self.own.start:
-                for table in iterate_table(
-                    self.root, "documents", self.order[position], ["document_id", "content_hash"]
-                ):
-                    found.append(table.filter(_isin(table["document_id"], ids))["content_hash"].combine_chunks())
-        return found
+    def earlier_documents(self, texts: list[pa.Array]) -> Iterator[pa.Table]:
+        """Documents of earlier partitions; hashes of the texts that edges name are added to `texts` as they come by.
 
-    def earlier(self, texts: pa.Array, urls: pa.Array) -> _Earlier:
-        """Documents of earlier partitions that have one of these texts or URLs."""
-        found = [self.all_documents(())]
-        for table in _together(self.documents(range(self.own.start)), max(_ROWS_AT_ONCE, len(texts) // 8)):
-            met = pc.or_kleene(_isin(table[_TEXT], texts), _isin(table["url_key"], urls))
+        An edge names the first document that has a text, so its copies come by with it or after it.
+        """
+        ends = self.edges.ends()
+        for position in range(self.own.start):
+            for table in self.documents([position]):
+                if position in ends:
+                    named = table.filter(_isin(table["document_id"], ends[position]))
+                    texts.append(named["content_hash"].combine_chunks())
+                yield table
+
+    def earlier(self, own: pa.Array, urls: pa.Array) -> _Earlier:
+        """Documents of earlier partitions that have one of these URLs, one of the `own` texts, or one with an edge."""
+        found, texts = [self.all_documents(())], [own]
+        for table in _together(self.earlier_documents(texts), max(_ROWS_AT_ONCE, len(own) // 8)):
+            met = pc.or_kleene(_isin(table[_TEXT], pa.concat_arrays(texts)), _isin(table["url_key"], urls))
             if pc.any(met).as_py():
                 found.append(table.filter(met))
         documents = pa.concat_tables(found).combine_chunks()
@@ -188,14 +190,14 @@ class _Gathering:
 
     def gather(self) -> Gathered:
         own = self.all_documents(self.own)
-        urls = _joined(own["url_key"])
-        earlier = self.earlier(_joined(own[_TEXT], *self.texts_named_by_edges()), urls)
+        texts, urls = _joined(own[_TEXT]), _joined(own["url_key"])
+        earlier = self.earlier(texts, urls)
         if "url" in self.config.levels and self.config.near:
             revived = self.revived(own, earlier)
             if revived.num_rows:
                 # Their edges lie where they first came up, and name texts that nothing here has named so far.
                 self.edges.add_earlier(revived)
-                earlier = self.earlier(_joined(own[_TEXT], *self.texts_named_by_edges()), urls)
+                earlier = self.earlier(texts, urls)
         documents = pa.concat_tables([earlier.documents, self.involved(own, earlier.documents)]).combine_chunks()
         before = Fates.all_stay(documents.num_rows)
         decided = earlier.fates

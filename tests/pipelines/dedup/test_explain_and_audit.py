@@ -203,7 +203,6 @@ def test_in_a_crowd_of_like_documents_the_runs_audit_looks_at_a_few(
     found = []
     for most in (3, 64):
         monkeypatch.setattr(audit_partition, "_MOST_LIKE", most)
-        monkeypatch.setattr(audit_partition, "_MEASURED_AT_ONCE", 2)
         corpus = make_corpus()
         corpus.put("p", {str(i): f"{chain('w', 0)} end{i}" for i in range(12)})
         shares = corpus.dedup(audit_documents=2).outcomes[-1].manifest.notes["audit"]
