@@ -147,6 +147,15 @@ class Folder:
         fs, _ = self.filesystem()
         return fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
 
+    def open_arrow(self, name: str) -> Any:
+        """Open a file here for Arrow's readers, a `pyarrow.NativeFile`: mapped where it is local.
+
+        With a file of Python's in between, each page of a Parquet file is asked for in Python.
+        """
+        import pyarrow as pa
+
+        return pa.memory_map(self.path(name)) if self.is_local else pa.PythonFile(self.open_read(name), mode="r")
+
     @contextmanager
     def open_write(self, name: str, *, durable: bool = True) -> Iterator[IO[bytes]]:
         """Open a file here for writing; it has its name once the body is through, and not before.

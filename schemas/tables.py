@@ -114,7 +114,7 @@ BANDS = pa.schema(
         pa.field("set_hash", pa.uint64(), nullable=False),
         pa.field("content_hash", ID, nullable=False),
         pa.field("document_id", ID, nullable=False),
-        pa.field("keys", pa.large_binary(), nullable=False),  # the document's band keys, 8 bytes each, lowest byte first
+        pa.field("keys", pa.large_binary(), nullable=False),  # its band keys, 8 bytes each, lowest byte first
     ]
 )
 

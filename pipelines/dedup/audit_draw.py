@@ -64,7 +64,7 @@ def check_removals(
     rows, places = removals.select(DUPLICATES.names), Places(order)
     sides = []
     for side in ("removed", "kept"):
-        positions = places.of(rows[f"{side}_source"], rows[f"{side}_partition"], "duplicates")
+        positions = places.of(rows[f"{side}_source"], rows[f"{side}_partition"], lambda _: "duplicates")
         sides.append(NamedDocuments(positions, rows[f"{side}_id"]))
     measured = measured_similarities(root, order, config, *sides)
     misstated = int((np.abs(measured - rows["similarity"].to_numpy()) > _TOLERANCE).sum())

@@ -142,7 +142,8 @@ def _measured(
     positions = np.full(len(pairs), position)
     sides = [pa.chunked_array([pa.array([pair[side] for pair in pairs], ID)]) for side in (0, 1)]
     ones, others = (NamedDocuments(positions, side) for side in sides)
-    return measured_similarities(root, order, config, ones, others).tolist()
+    found: list[float] = measured_similarities(root, order, config, ones, others).tolist()
+    return found
 
 
 def audit_partition(

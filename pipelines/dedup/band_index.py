@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.dedup.banding import band_keys
 from pipelines.dedup.minhash import unpacked
-from pipelines.dedup.pair_blocks import KEYED
+from pipelines.dedup.pair_blocks import KEYED, keyed_rows
 from pipelines.dedup.signed_files import SignedFile
 from schemas.catalog import manifest_of
 from schemas.configs.dedup import Banding, EdgeConfig
@@ -107,17 +107,17 @@ def own_keys(files: Sequence[SignedFile], banding: Banding) -> Iterator[U64]:
                     yield keys_of(table, banding).reshape(-1)
 
 
-def looked_up(file: SignedFile, keys: KeyFilter, bands: int) -> Iterator[tuple[U64, pa.Table]]:
-    """From the index of a file: keys that pass the filter, and as many rows with the columns `KEYED`."""
-    with Folder(file.bands_url).open_read(file.name) as stream:
+def looked_up(file: SignedFile, keys: KeyFilter, bands: int) -> Iterator[pa.Table]:
+    """From the index of a file, the keys that pass the filter: rows of `BAND_KEYS`."""
+    with Folder(file.bands_url).open_arrow(file.name) as stream:
         for batch in pq.ParquetFile(stream).iter_batches(_BLOCK_ROWS, use_threads=False):
             if not len(batch):
                 continue
             raw = unpacked(batch.column("keys")).reshape(-1)
             places = keys.that_may_be(raw)
             if len(places):
-                rows = pa.array(places // bands)
-                yield raw[places], pa.Table.from_batches([batch.select(KEYED)]).take(rows)
+                documents = pa.Table.from_batches([batch.select(KEYED)]).take(pa.array(places // bands))
+                yield keyed_rows(raw[places], file.number, documents)
 
 
 def indexed_files(

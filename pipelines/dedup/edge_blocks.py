@@ -52,7 +52,7 @@ class EdgeTables:
     def _read(self, position: int) -> Iterator[_Rows]:
         key = self._order[position]
         for rows in iterate_table(self._root, "edges", key):
-            right = self._places.of(rows["right_source"], rows["right_partition"], f"edges of {key}")
+            right = self._places.of(rows["right_source"], rows["right_partition"], lambda _: f"edges of {key}")
             yield _Rows(np.full(rows.num_rows, position, dtype=np.int64), right, rows)
 
     def _rows(self) -> Iterator[_Rows]:

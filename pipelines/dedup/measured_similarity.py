@@ -18,7 +18,7 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 __all__ = ["exact_similarity", "fill_in_similarities", "measured_similarities"]
 
 _PAIRS_AT_ONCE = 2048
-# Memory of a byte of text: as a Python string and as Arrow, 1.5 bytes of hashes in each order, and what it is read from.
+# Memory of a byte of text: as Python's and as Arrow's, 1.5 bytes of hashes in each order, and what it is read from.
 _TEXT_BYTES = 8
 
 

@@ -36,7 +36,7 @@ def _score(table: pa.Table, name: str) -> pa.Array:
 
 
 def _lengths(table: pa.Table, file: DocumentFile) -> pa.Array:
-    """Code points of each text: as `clean` counted them; where it did not, of the text itself, a row group at a time."""
+    """Code points of each text: as `clean` counted them; where it did not, those of the text itself."""
     counted = _score(table, _CHARACTERS)
     missing = table["document_id"].filter(counted.is_null()).combine_chunks()
     if not len(missing):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pipelines.engine.unit import Unit
 from schemas.catalog import manifest_of
@@ -45,6 +46,10 @@ class DedupUnits:
     order: Sequence[PartitionKey]
     _digests: dict[tuple[str, PartitionKey], str] = field(default_factory=dict, init=False)
 
+    @cached_property
+    def _signing(self) -> SignatureConfig:
+        return self.config.narrowed(SignatureConfig)
+
     def _digest(self, table: str, key: PartitionKey) -> str:
         if (table, key) not in self._digests:
             manifest = manifest_of(self.root, table, key)
@@ -74,7 +79,7 @@ class DedupUnits:
             version=self.version,
             key=self.order[position],
             table="signatures",
-            config=self.config.narrowed(SignatureConfig),
+            config=self._signing,
             inputs=(self._input("documents", position),),
         )
 

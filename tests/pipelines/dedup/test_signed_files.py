@@ -29,18 +29,23 @@ def test_few_texts_of_many_are_read_from_their_pages(corpus: Any, monkeypatch: p
     asked: list[int] = []
     read = signed_files.values_in_pages
     monkeypatch.setattr(signed_files, "values_in_pages", lambda *given: asked.append(len(given[-1])) or read(*given))
+    schemas = []
     for few in (7, 4000):
         ids = pa.array(sorted(names)[:: len(names) // few], pa.binary(16))
-        found = pa.concat_tables(read_texts(file, ids)).to_pydict()
+        tables = list(read_texts(file, ids))
+        schemas += [table.schema for table in tables]
+        found = pa.concat_tables(tables).to_pydict()
         assert dict(zip(found["document_id"], found["text"], strict=True)) == {
             one: texts[names[one]] for one in ids.to_pylist()
         }
+    assert all(schema.equals(schemas[0]) for schema in schemas)  # tables of both kinds are joined
     assert sum(asked) == 8  # of the few ones alone; where most are wanted all are decoded
     # Files of an earlier version have dictionaries of texts.
     path = Folder(file.folder_url).path(file.name)
     pq.write_table(pq.read_table(path), path, compression="zstd")
-    ids = pa.array(sorted(names)[:3], pa.binary(16))
-    assert pa.concat_tables(read_texts(file, ids))["text"].to_pylist() == [texts[names[one]] for one in sorted(names)[:3]]
+    some = sorted(names)[:3]
+    found = pa.concat_tables(read_texts(file, pa.array(some, pa.binary(16))))
+    assert found["text"].to_pylist() == [texts[names[one]] for one in some]
 
 
 def test_documents_that_are_not_there_are_named(corpus: Any) -> None:
