@@ -130,7 +130,8 @@ def _curve(units: list[dict[str, Any]]) -> list[str]:
         return []
     points = ", ".join(f"{similarity:g}: {found:.4f}" for similarity, found in notes["recall_by_similarity"])
     return [
-        f"sketches: {notes['bands']} bands of {notes['rows']} values; of pairs so alike this share is found: {points}"
+        f"sketches: {notes['bands']} bands of {notes['rows']} values; of pairs so alike this share is found:",
+        f"  {points}",
     ]
 
 

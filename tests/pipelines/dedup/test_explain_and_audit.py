@@ -232,6 +232,8 @@ def test_a_run_says_what_it_changed_and_how_good_it_is(
     corpus.put("1", {"a": chain("w", 0)})
     corpus.put("2", {"b": chain("v", 0)})
     assert run_command(["run", "dedup", *settings]) == 0
+    said = capsys.readouterr().out
+    assert "sketches: 18 bands of 6 values; of pairs so alike this share is found:\n  0.3: 0.0130, 0.4: 0.0712," in said
     corpus.put("2", {"b": chain("w", 0) + " and more"})
     capsys.readouterr()
     assert run_command(["run", "dedup", *settings, "--partition", "1"]) == 0
