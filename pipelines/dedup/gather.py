@@ -149,12 +149,13 @@ class _Gathering:
 
     def _decided(self, documents: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
         """Rows of `duplicates/` about some documents, and the position of the partition of each."""
-        found, positions = [DUPLICATES.empty_table()], [np.empty(0, dtype=np.int64)]
+        columns = ["removed_id", "kept_id", "kept_source", "kept_partition", "similarity", "level", "band"]
+        found, positions = [DUPLICATES.empty_table().select(columns)], [np.empty(0, dtype=np.int64)]
         orders = documents["order"].to_numpy()
         for position in np.unique(orders).tolist():
             start, end = np.searchsorted(orders, [position, position + 1])
             there = documents["document_id"].slice(start, end - start).combine_chunks()
-            for rows in iterate_table(self.root, "duplicates", self.order[position]):
+            for rows in iterate_table(self.root, "duplicates", self.order[position], columns):
                 found.append(rows.filter(_isin(rows["removed_id"], there)))
                 positions.append(np.full(found[-1].num_rows, position, dtype=np.int64))
         return pa.concat_tables(found), np.concatenate(positions)

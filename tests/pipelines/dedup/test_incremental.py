@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.corpus_digest import corpus_digest
+from pipelines.dedup import edge_job
 from pipelines.dedup.band_index import KeyFilter
 from pipelines.dedup.stage import pending
 from schemas.corpus_root import PartitionKey
@@ -149,6 +150,18 @@ def test_earlier_signatures_are_not_read_again(make_corpus: Any, texts: Any, mon
     # Under other settings the index does not hold, and signatures are what bands are made of.
     with pytest.raises(StageError, match="Parquet magic bytes not found"):
         indexed.dedup(partition=third, threshold=0.7)
+
+
+def test_indexed_files_in_groups_or_one_by_one(make_corpus: Any, texts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for most in (1, 2**16):
+        monkeypatch.setattr(edge_job, "_GROUP_ROWS", most)
+        corpus = make_corpus()
+        for partition in PARTITIONS:
+            corpus.put(partition, texts[partition], files=2)
+        corpus.dedup(audit_documents=0)
+        found.append(end_state(corpus))
+    assert found[0] == found[1]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=200), st.lists(st.integers(0, 2**64 - 1), max_size=50))
