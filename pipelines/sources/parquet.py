@@ -14,7 +14,7 @@ from pipelines.sources.items import Address, DeadItem, Item, ItemError, WorkItem
 from pipelines.sources.members import most_plain_bytes
 from pipelines.sources.parquet_pages import PageHeaderError, dictionary_bytes, largest_page
 from pipelines.sources.remote_files import open_source
-from pipelines.sources.row_items import row_item, stated_value
+from pipelines.sources.row_items import column_value, row_item
 from pipelines.sources.source_format import ItemCount, RawInput, ReadSettings, SourceFormat
 from schemas.errors import CorpusmillError
 
@@ -123,7 +123,7 @@ def _row(batch: pa.RecordBatch, index: int, work: WorkItem, place: int, settings
             values = {name: batch.column(name)[index].as_py() for name in batch.schema.names}
         except ValueError as error:
             raise ItemError("damaged-row", f"a value cannot be decoded: {error}") from error
-        url = stated_value(values.get(settings.columns.url))
+        url = column_value(values, settings.columns.url)
         return row_item(values, work, place, settings)
     except ItemError as error:
         address = Address(record_file=work.url, record_offset=place)
@@ -140,7 +140,7 @@ def _rows_of_group(
     settings: ReadSettings,
 ) -> Generator[Item | DeadItem, None, int]:
     """The rows of a row group; gives back how many bytes of text the file may still have."""
-    wanted = set(settings.columns.model_dump().values())
+    wanted = {part for name in settings.columns.model_dump().values() for part in (name, name.partition(".")[0])}
     columns = [name for name in file.schema_arrow.names if name in wanted]
     place, end = first, first + file.metadata.row_group(group).num_rows
     name, problem = "damaged-row", "its row group ends early"

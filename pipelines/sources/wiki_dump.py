@@ -23,7 +23,7 @@ from pipelines.sources.wikitext import wikitext_to_text
 
 __all__ = ["WIKI_DUMP", "WikiHead", "read_head", "read_pages"]
 
-_ROOT = re.compile(rb"<mediawiki[\s>]")
+_ROOT = re.compile(rb"<(?:!DOCTYPE\s+)?mediawiki[\s>\[]")
 _PAGE = re.compile(rb"<page[\s>]")
 _END = b"</mediawiki>"
 _WHITE = b" \t\r\n"
