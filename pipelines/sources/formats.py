@@ -27,9 +27,9 @@ _HTML_TAG = re.compile(
 )
 _HTML_ROOT = re.compile(rb"<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
-# Text may hold a stray control character, NUL too; in formats that are no text they are every tenth byte and more, and
-# the zeros in front of the first file of a tar are 0.6% of its head.
-_MOST_CONTROLS, _FREE_CONTROLS = 0.005, 2
+# Text may hold a stray control character, NUL too; in formats that are no text they are every tenth byte and more, or
+# come in rows, as NUL in a tar of texts.
+_MOST_CONTROLS, _FREE_CONTROLS, _ROW_OF_NULS = 0.005, 2, bytes(8)
 # Of the first and of the second bytes of pairs: in UTF-16 every ASCII character has a zero, always on one side.
 _LEAST_ZEROS, _ZEROS_OF_UTF16, _STRAY_ZEROS = 4, 0.02, 0.001
 
@@ -73,4 +73,4 @@ def looks_like_text(head: bytes) -> bool:
     """Whether content that begins with these bytes is text in some charset: nearly free of control characters."""
     plain = without_bom(head)
     controls = len(plain) - len(plain.translate(None, _CONTROLS))
-    return controls <= max(_FREE_CONTROLS, _MOST_CONTROLS * len(plain))
+    return _ROW_OF_NULS not in plain and controls <= max(_FREE_CONTROLS, _MOST_CONTROLS * len(plain))

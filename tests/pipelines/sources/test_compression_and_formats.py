@@ -128,6 +128,7 @@ def test_a_file_that_fails_is_not_called_damaged() -> None:
         ("<html><p>안녕하세요".encode("utf-16-be"), "html"),  # without a mark
         (b"<html><p>one\0two" + b" words" * 500 + b"\0\0", "html"),
         (b"GIF89a\1\0\1\0\x80\0\0\xff\xff\xff\0\0\0!\xf9\4\1\0\0\0\0,", "unknown"),
+        (b"dir/" * 20 + bytes(20) + b"0000644" + b"words " * 20_000, "unknown"),  # a tar of texts
         (b"\n" * 60_000 + b"<html>", "html"),  # 2^60,000 ways to take the empty lines
         (b"<!-- a -->" * 6_000 + b"<?x?>", "unknown"),
         (b"# A heading\n\nMarkdown.", "text"),
