@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator
 
 from charset_normalizer import from_bytes
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
+from pipelines.sources.formats import unicode_form
+
 __all__ = ["decode_body"]
 
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_IN_HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([\w:.+-]+)", re.IGNORECASE)
-_IN_PAGE = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.+-]+)", re.IGNORECASE)
+# Possessive, since a header may be as long as a page.
+_NAMED = r"charset\s*+=\s*+[\"']?+\s*+([\w:.+-]+)"
+_IN_HEADER = re.compile(_NAMED, re.IGNORECASE)
+_IN_PAGE = re.compile(rb"<meta[^>]{0,200}?" + _NAMED.encode(), re.IGNORECASE)
 _IN_XML = re.compile(rb"^\s*<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([\w:.+-]+)")
 _DECLARED_WITHIN_BYTES = 4096
 # The slow detector takes 0.1 s for as much.
@@ -79,9 +75,9 @@ def decode_body(body: bytes, content_type: str | None, *, html: bool) -> tuple[s
         content_type: header `Content-Type`, which may name the charset.
         html: whether declarations inside the page count.
     """
-    for bom, charset in _BOMS:
-        if body.startswith(bom):
-            return body[len(bom) :].decode(charset, "replace"), charset
+    shown, mark = unicode_form(body)
+    if shown:
+        return body[mark:].decode(shown, "replace"), shown
     for charset in _declared(body, content_type, html):
         if _is_single_byte(charset) and (text := _strict_utf8(body)) is not None:
             return text, "utf-8"

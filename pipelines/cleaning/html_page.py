@@ -13,6 +13,7 @@ import lxml.html
 from lxml import etree
 from selectolax.lexbor import LexborHTMLParser
 
+from pipelines.cleaning.json_ld import StatedByScripts, read_json_ld
 from pipelines.cleaning.normalization import normalize_line
 from pipelines.sources.items import ItemError
 
@@ -39,8 +40,12 @@ _DATE_NAMES = (
     "date",
 )
 # One walk over the tree for all of them.
-_TELLING = "meta[content], time[pubdate], [rel~=license i][href]"
+_TELLING = (
+    'meta[content], time[pubdate], [rel~=license i][href], [itemprop~=datePublished i], script[type*="ld+json" i]'
+)
 _STATED = dict[str, str | None]
+# What an empty field becomes in common libraries.
+_NO_DAYS = frozenset({"0001-01-01", "1970-01-01"})
 _LICENSE_NAMES = ("license", "dc.rights.license", "dcterms.license", "dcterms.rights", "dc.rights")
 
 
@@ -55,8 +60,8 @@ class PageFacts:
 
     Attributes:
         title: element `title`, else the first `h1`.
-        published: day of publication, ISO 8601.
-        license: target of a `rel=license` link, else a meta field.
+        published: day of publication, ISO 8601: of a meta field, else of JSON-LD, else of a marked element.
+        license: target of a `rel=license` link, else of a meta field, else of JSON-LD.
         robots: meta field `robots`.
     """
 
@@ -96,12 +101,15 @@ class HtmlPage:
 
     def facts(self) -> PageFacts:
         """What the page says about itself; to be asked for before its blocks."""
-        told = [(element.tag, element.attributes) for element in self.document.css(_TELLING)]
+        elements = self.document.css(_TELLING)
+        told = [(element.tag, element.attributes) for element in elements]
         meta = _meta_fields(stated for tag, stated in told if tag == "meta" and "content" in stated)
+        scripts = read_json_ld(element.text() for element in elements if element.tag == "script")
+        marked = (stated for tag, stated in told if tag == "time" or "itemprop" in stated)
         return PageFacts(
             title=_text_of(self.document, "title") or _text_of(self.document, "h1"),
-            published=_published((stated for tag, stated in told if tag == "time"), meta),
-            license=_license((stated for tag, stated in told if tag in ("a", "link")), meta),
+            published=_published(meta, scripts, marked),
+            license=_license((stated for tag, stated in told if tag in ("a", "link")), meta) or scripts.license(),
             robots=normalize_line(meta.get("robots")),
         )
 
@@ -155,19 +163,21 @@ def _day(stated: str | None) -> str | None:
     if not found:
         return None
     try:
-        return date(int(found[1]), int(found[2]), int(found[3])).isoformat()
+        day = date(int(found[1]), int(found[2]), int(found[3])).isoformat()
     except ValueError:
         return None
+    return None if day in _NO_DAYS else day
 
 
-def _published(times: Iterable[_STATED], meta: dict[str, str]) -> str | None:
+def _published(meta: dict[str, str], scripts: StatedByScripts, marked: Iterable[_STATED]) -> str | None:
     stated = [meta.get(name) for name in _DATE_NAMES]
-    stated += [time.get("datetime") for time in times]
+    stated += scripts.published()
+    stated += [element.get("datetime") or element.get("content") for element in marked]
     return next((day for day in map(_day, stated) if day), None)
 
 
 def _license(links: Iterable[_STATED], meta: dict[str, str]) -> str | None:
     for stated in links:
-        if stated["href"]:
+        if stated.get("href") and "license" in (stated.get("rel") or "").lower().split():
             return normalize_line(stated["href"])
     return next((normalize_line(meta[name]) for name in _LICENSE_NAMES if name in meta), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +33,10 @@ from schemas.takedown import TakedownList
 __all__ = ["RowMaker", "dead_row", "settle_repeats"]
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
+_XML_TYPES = ("text/xml", "application/xml")  # XHTML, where the first tag says so
 _TEXT_TYPES = ("text/plain", "text/markdown", "text/x-markdown")
+# `text/html, text/html` of two headers and `text/html charset=utf-8` mean one; `html` is none.
+_MEDIA_TYPE = re.compile(r"\s*([^\s/;,]+/[^\s/;,]+)")
 # Types that servers give what they do not know; the content decides.
 _NO_TYPES = ("", "application/octet-stream", "unknown/unknown", "application/x-unknown", "no-type")
 
@@ -84,10 +88,11 @@ def _with_storable_fields(item: Item | DeadItem) -> Item | DeadItem:
 def _is_html(item: Item) -> bool | None:
     """Whether the body is HTML (True), plain text (False) or neither (None), by stated type and content."""
     head = item.body[:HEAD_BYTES]
-    stated = (item.content_type or "").partition(";")[0].strip().lower()
+    named = _MEDIA_TYPE.match(item.content_type or "")
+    stated = named[1].lower() if named else ""
     if not looks_like_text(head):
         return None
-    if stated in _HTML_TYPES or (stated in _NO_TYPES and looks_like_html(head)):
+    if stated in _HTML_TYPES or (stated in (*_NO_TYPES, *_XML_TYPES) and looks_like_html(head)):
         return True
     return False if stated in _TEXT_TYPES or stated in _NO_TYPES else None
 
