@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from charset_normalizer import from_bytes
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-__all__ = ["decode_body"]
+__all__ = ["decode_body", "utf8_of"]
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -56,9 +56,9 @@ def _declared(body: bytes, content_type: str | None, html: bool) -> Iterator[str
 
 def _try(body: bytes, charset: str) -> str | None:
     text = body.decode(_WIDER.get(charset, charset), "replace")
-    flaws = text.count("\ufffd")
-    if not flaws:
+    if "\ufffd" not in text:
         return text
+    flaws = text.count("\ufffd")
     num_non_ascii = len(body) - len(body.translate(None, _NON_ASCII))
     return text if flaws <= _FLAWS_PER_BYTE * num_non_ascii else None
 
@@ -91,6 +91,13 @@ def decode_body(body: bytes, content_type: str | None, *, html: bool) -> tuple[s
         return text, "utf-8"
     detected = _detected(body)
     return body.decode(_WIDER.get(detected, detected), "replace"), _name(detected)
+
+
+def utf8_of(body: bytes, text: str, charset: str) -> bytes:
+    """The UTF-8 of what `decode_body` gave for `body`, which is mostly the body itself."""
+    if charset == "utf-8" and "\ufffd" not in text and not body.startswith(codecs.BOM_UTF8):
+        return body
+    return text.encode("utf-8", "ignore")
 
 
 def _detected(body: bytes) -> str:

@@ -1,6 +1,7 @@
-"""py3langid with its walk over a text compiled: the same answer, bit for bit, in a fifth of the time.
+"""py3langid with its walk over a text compiled: the same answer, bit for bit, in half the time.
 
-The library looks for byte n-grams with an automaton (Aho and Corasick 1975), one step of Python a byte.
+The library looks for byte n-grams with an automaton (Aho and Corasick 1975), one step of Python a byte. What is left
+is waiting for memory: the rows of some 900 features among 57 MB of weights, and their product with the counts.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ class WalkingIdentifier(LanguageIdentifier):  # type: ignore[misc]  # the librar
         # As they come, 312 of some 430 µs a page go into making them 32 bits wide; all at once, 57 MB for 28.
         super().__init__(weights.astype(np.float32), *given, **named)
         self._moves = np.frombuffer(self.tk_nextmove, dtype=f"u{self.tk_nextmove.itemsize}")
-        self._rows = np.frombuffer(self.tk_row, dtype=f"u{self.tk_row.itemsize}")
-        self._features = np.array(self.tk_output, dtype=np.int32)
+        self._states = np.stack(
+            [np.array(self.tk_row, dtype=np.int32), np.array(self.tk_output, dtype=np.int32)], axis=1
+        )
         self._counts = np.zeros(len(weights), dtype=np.int32)
 
     def _raw_score(self, text: bytes) -> NDArray[np.float32]:
         """Log-posterior of each class; the library's method of this name, which its other methods call."""
         letters = np.frombuffer(text, dtype=np.uint8)
         # In the order in which the library meets them, so that sums of floats are the same to the last bit.
-        features, times = visited_features(letters, self._moves, self._rows, self._features, self._counts)
+        features, times = visited_features(letters, self._moves, self._states, self._counts)
         if not len(features):
             return super()._raw_score(text)  # type: ignore[no-any-return]
         weights = np.log1p(times.astype(np.float32)) @ self.nb_ptc[features]

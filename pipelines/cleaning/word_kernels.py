@@ -33,7 +33,7 @@ def word_bounds(codes: U32, classes: Bytes) -> tuple[I32, I32, int]:
     count = alphabetic = place = 0
     while place < len(codes):
         found = classes[codes[place]]
-        if not found & FIRST:
+        if found & FIRST == 0:
             place += 1
             continue
         starts[count] = place
@@ -41,9 +41,9 @@ def word_bounds(codes: U32, classes: Bytes) -> tuple[I32, I32, int]:
         place += 1
         while place < len(codes):
             found = classes[codes[place]]
-            if not found & INSIDE:
-                if not found & LINK or place + 1 == len(codes) or not classes[codes[place + 1]] & INSIDE:
-                    break
+            linked = found & LINK != 0 and place + 1 < len(codes) and classes[codes[place + 1]] & INSIDE != 0
+            if found & INSIDE == 0 and not linked:
+                break
             seen |= found
             place += 1
         ends[count] = place
@@ -63,10 +63,10 @@ def _hash(codes: U32, start: Number, end: Number, seed: np.uint64) -> np.uint64:
 
 @inlined
 def _equal(codes: U32, one: Number, other: Number, length: Number) -> bool:
-    for offset in range(length):
-        if codes[one + offset] != codes[other + offset]:
-            return False
-    return True
+    offset = 0
+    while offset < length and codes[one + offset] == codes[other + offset]:
+        offset += 1
+    return offset == length
 
 
 @inlined

@@ -23,7 +23,8 @@ from pipelines.sources.wikitext import wikitext_to_text
 
 __all__ = ["WIKI_DUMP", "WikiHead", "read_head", "read_pages"]
 
-_ROOT = re.compile(rb"(?:\s+|<!--.*?-->|<\?.*?>)*<mediawiki[\s>]", re.DOTALL)
+# Possessive: without it, 30 line ends before another root took minutes, as every way of cutting them up was tried.
+_ROOT = re.compile(rb"(?:\s+|<!--.*?-->|<\?.*?>)*+<mediawiki[\s>]", re.DOTALL)
 _PAGE = re.compile(rb"<page[\s>]")
 _END = b"</mediawiki>"
 _WHITE = b" \t\r\n"
