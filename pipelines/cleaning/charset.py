@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 from pipelines.sources.formats import unicode_form
 
-__all__ = ["decode_body"]
+__all__ = ["decode_body", "utf8_of"]
 
 # Possessive, since a header may be as long as a page.
 _NAMED = r"charset\s*+=\s*+[\"']?+\s*+([\w:.+-]+)"
@@ -52,9 +53,9 @@ def _declared(body: bytes, content_type: str | None, html: bool) -> Iterator[str
 
 def _try(body: bytes, charset: str) -> str | None:
     text = body.decode(_WIDER.get(charset, charset), "replace")
-    flaws = text.count("\ufffd")
-    if not flaws:
+    if "\ufffd" not in text:
         return text
+    flaws = text.count("\ufffd")
     num_non_ascii = len(body) - len(body.translate(None, _NON_ASCII))
     return text if flaws <= _FLAWS_PER_BYTE * num_non_ascii else None
 
@@ -87,6 +88,13 @@ def decode_body(body: bytes, content_type: str | None, *, html: bool) -> tuple[s
         return text, "utf-8"
     detected = _detected(body)
     return body.decode(_WIDER.get(detected, detected), "replace"), _name(detected)
+
+
+def utf8_of(body: bytes, text: str, charset: str) -> bytes:
+    """The UTF-8 of what `decode_body` gave for `body`, which is mostly the body itself."""
+    if charset == "utf-8" and "\ufffd" not in text and not body.startswith(codecs.BOM_UTF8):
+        return body
+    return text.encode("utf-8", "ignore")
 
 
 def _detected(body: bytes) -> str:

@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import lxml.html
+import numpy as np
 from lxml import etree
 from selectolax.lexbor import LexborHTMLParser
 
@@ -72,16 +73,21 @@ class PageFacts:
 
 
 class HtmlPage:
-    """A page: its source, its measures checked, and its trees."""
+    """A page: its source in UTF-8, its measures checked, and its trees."""
 
-    def __init__(self, html: str, max_depth: int) -> None:
-        self.html = html
+    def __init__(self, source: bytes, max_depth: int) -> None:
+        self.source = source
         self.max_depth = max_depth
+
+    @property
+    def html(self) -> str:
+        """The source as text."""
+        return self.source.decode("utf-8")
 
     @cached_property
     def document(self) -> Any:
         """The tree of the WHATWG parser (lexbor); reading blocks from it changes it."""
-        return LexborHTMLParser(self.html)
+        return LexborHTMLParser(self.source)
 
     @cached_property
     def tree(self) -> Any:
@@ -92,7 +98,7 @@ class HtmlPage:
         """
         parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
         try:
-            tree = lxml.html.document_fromstring(self.html.encode("utf-8", "replace"), parser=parser)
+            tree = lxml.html.document_fromstring(self.source, parser=parser)
         except etree.ParserError:
             return None
         if _deeper_than(self.max_depth)(tree):
@@ -125,18 +131,18 @@ def _deeper_than(depth: int) -> etree.XPath:
     return etree.XPath(f"boolean({'/*' * (depth + 1)})")
 
 
-def parse_page(html: str, max_tags: int, max_depth: int) -> HtmlPage:
-    """A page within its limits.
+def parse_page(html: str | bytes, max_tags: int, max_depth: int) -> HtmlPage:
+    """A page within its limits, from its text or the UTF-8 of it.
 
     Raises:
         ItemError: the page has more tags, or elements deeper inside each other, than it may.
     """
     # NUL would end the page for libxml2.
-    html = html.replace("\0", "")
-    num_tags = html.count("<")
+    source = (html.encode("utf-8", "ignore") if isinstance(html, str) else html).replace(b"\0", b"")
+    num_tags = int(np.count_nonzero(np.frombuffer(source, dtype=np.uint8) == ord("<")))
     if num_tags > max_tags:
         raise ItemError("too-many-nodes", f"{num_tags} tags, {max_tags} are allowed (max_html_nodes)")
-    page = HtmlPage(html, max_depth)
+    page = HtmlPage(source, max_depth)
     if num_tags > _SAFE_TAGS:
         _ = page.tree
     return page

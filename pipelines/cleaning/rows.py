@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.cleaning.charset import decode_body
+from pipelines.cleaning.charset import decode_body, utf8_of
 from pipelines.cleaning.extraction import extract_text
 from pipelines.cleaning.html_page import PageFacts, parse_page
 from pipelines.cleaning.language import Identifier, stated_language
@@ -126,9 +126,12 @@ class RowMaker:
             return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
         try:
             refused = self._refusal(item)
+            is_html = _is_html(item) if not refused and item.text is None else False
+            if is_html is None:
+                refused = "content-type"
             if refused:
                 return "dropped", self._dropped(item, refused)
-            return self._blocked(item) or self._judged(item)
+            return self._blocked(item) or self._judged(item, bool(is_html))
         except ItemError as error:
             return "dead", dead_row(item.address, error.name, str(error), item.url, self._key)
 
@@ -137,9 +140,7 @@ class RowMaker:
             return item.refused
         if item.kind == "revisit":
             return "revisit"
-        if item.status is not None and item.status != 200:
-            return "http-status"
-        return "content-type" if item.text is None and _is_html(item) is None else None
+        return "http-status" if item.status is not None and item.status != 200 else None
 
     def _blocked(self, item: Item) -> Row | None:
         """The row of a page whose URL is refused, which then costs no extraction."""
@@ -156,14 +157,14 @@ class RowMaker:
         left = [rule for rule in self._config.active_rules() if rule not in scores]
         return {"scores": sorted(scores.items()), "unevaluated": left} if scores else {}
 
-    def _page(self, item: Item) -> _Page:
+    def _page(self, item: Item, is_html: bool) -> _Page:
         if item.text is not None:
             return _Page(normalize(item.text), None, PageFacts(title=normalize_line(item.title)))
-        is_html = bool(_is_html(item))
         content, charset = decode_body(item.body, item.content_type, html=is_html)
         if not is_html:
             return _Page(normalize(content), charset, PageFacts())
-        parsed = parse_page(content, self._config.max_html_nodes, self._config.max_html_depth)
+        source = utf8_of(item.body, content, charset)
+        parsed = parse_page(source, self._config.max_html_nodes, self._config.max_html_depth)
         facts = parsed.facts()  # before extraction, which may change the tree
         return _Page(normalize(extract_text(parsed, self._config.extractor)), charset, facts)
 
@@ -187,8 +188,8 @@ class RowMaker:
     def _dropped(self, item: Item, rule: str, page: _Page | None = None) -> dict[str, Any]:
         return {**self._about(item, page), "rules": [rule], "unevaluated": list(self._config.active_rules())}
 
-    def _judged(self, item: Item) -> Row:
-        page = self._page(item)
+    def _judged(self, item: Item, is_html: bool) -> Row:
+        page = self._page(item, is_html)
         if not page.text:
             return "dropped", {**self._dropped(item, "no-text", page), **self._asked_about_url(item)}
         stated = stated_language(item.language)

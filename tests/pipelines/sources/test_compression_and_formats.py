@@ -139,6 +139,10 @@ def test_a_file_that_fails_is_not_called_damaged() -> None:
         (b'<?xml version="1.0"?><rss>', "unknown"),
         (b'<mediawiki xmlns="x" version="0.11">', "wiki-dump"),
         (b'{\n  "pretty": 1\n}', "unknown"),
+        # What many ways of cutting it up would take forever to give up on.
+        (b"\n" * 500 + b"<html>", "html"),
+        (b"<!-- - -->" * 500 + b"<html>", "html"),
+        (b"<!-- - -->\n\n<?x?>" * 500 + b"<mediawiki>", "wiki-dump"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.html", "b.warc.gz"])
