@@ -152,12 +152,8 @@ def first_rows(
         rows[row, at + 6], rows[row, at + 7], rows[row, at + 8] = amounts[2, row] / total, passed, passed >= 0.98
         at, caption, all_link = of_words, counts[_CAPTIONS, row], 1.0 if link > 0.9 else 0.0
         rows[row, at], rows[row, at + 1], rows[row, at + 2] = words < 4, (words < 8) * (1 - ends), caption
-        rows[row, at + 3], rows[row, at + 4], rows[row, at + 5] = (
-            caption * log,
-            counts[_LEADS, row],
-            counts[_SHOUTS, row],
-        )
-        rows[row, at + 6], rows[row, at + 7] = all_link, all_link * log
+        rows[row, at + 3], rows[row, at + 4] = caption * log, counts[_LEADS, row]
+        rows[row, at + 5], rows[row, at + 6], rows[row, at + 7] = counts[_SHOUTS, row], all_link, all_link * log
     _beside(rows, _beside(rows, _beside(rows, of_place + 9, logs[3]), links), logs[0])
     return rows, repeats
 

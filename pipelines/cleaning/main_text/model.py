@@ -40,7 +40,7 @@ def shipped_model() -> MainTextModel:
 
 def logistic(odds: F64) -> F64:
     """1 / (1 + exp(-odds)), without overflow."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
+    return np.asarray(1 / (1 + np.exp(-np.minimum(np.maximum(odds, -30), 30))))
 
 
 def kept_blocks(blocks: PageBlocks, model: MainTextModel) -> list[int]:

@@ -233,14 +233,13 @@ def read_page(page: Bytes, signs: Bytes, words: ByteAutomata) -> tuple[tuple[Byt
             open_links -= 1
         elif kind == _BREAK:
             block = _broken(block, text)
-        elif kind == _NO_TEXT:
-            _, place = _element_end(page, place, code, True, words)
-        elif kind == _UNESCAPED:
-            stop, behind = _element_end(page, place, code, False, words)
-            block = _keep(page, place, stop, False, open_links != 0, text, block, signs, words)
-            place = behind
-        stop = _find(page, place, _LESS)
-        block = _keep(page, place, stop, True, open_links != 0, text, block, signs, words)
+        raw_end, behind = place, place  # of text in which nothing is escaped
+        if kind >= _NO_TEXT:
+            raw_end, behind = _element_end(page, place, code, kind == _NO_TEXT, words)
+            raw_end = place if kind == _NO_TEXT else raw_end
+        stop = _find(page, behind, _LESS)
+        for start, after, escaped in ((place, raw_end, False), (behind, stop, True)):
+            block = _keep(page, start, after, escaped, open_links != 0, text, block, signs, words)
         place = stop + 1
     blocks = _end_block(block, blocks, ends, links, elements, around[level])
     read = text[: ends[blocks]], ends[: blocks + 1], links[:blocks], elements[:blocks], parents[:count], tags[:count]

@@ -131,6 +131,32 @@ def test_all_white_space_is_folded_and_nothing_else_is() -> None:
         assert read_blocks(page).texts() == wanted
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        *(
+            'hidden=" "',
+            'hidden=""',
+            "hidden",
+            'class=" ad" id="x"',
+            'class="ad" class=""',
+            'class="" class="ad"',
+            'class="',
+        ),
+        *(
+            'x"="" class="ad"',
+            '="class="ad"',
+            'x="id="ad"',
+            "id=ad",
+            'role="main" role="mains"',
+            'style="display :none;"',
+        ),
+    ],
+)
+def test_attributes_however_they_are_written(attributes: str) -> None:
+    assert_equal(f"<body><p {attributes}>a")
+
+
 def test_names_are_parted_by_all_white_space() -> None:
     for sign in WHITE_SPACE:
         assert_equal(f'<body><p class="x{sign}ad{sign}y{sign}">a')
