@@ -31,11 +31,12 @@ _WITHOUT_SPACES = re.compile(
 
 @cache
 def code_point_classes() -> NDArray[np.uint8]:
-    """The class of each code point, for `word_kernels`; 1 MB, made once in a process, in 0.1 s.
+    """The class of each code point, for `word_kernels`; 1 MB, made once in a process, in 0.05 s.
 
     Combining marks are those of the Basic Multilingual Plane.
     """
-    characters = "".join(map(chr, range(sys.maxunicode + 1)))
+    numbers = np.arange(sys.maxunicode + 1, dtype="<u4")
+    characters = numbers.tobytes().decode("utf-32-le", "surrogatepass")  # joined one by one they would take 90 MB
     classes = np.zeros(len(characters), dtype=np.uint8)
     for run in re.finditer(r"\w+", characters):
         classes[run.start() : run.end()] = FIRST | INSIDE
