@@ -52,12 +52,14 @@ class EdgeJob:
         of these several are a group. Any other file is one by itself.
         """
         groups: list[list[SignedFile]] = []
+        room = -1  # none; the last group may still take files of so many documents
         for file in self.files:
-            joined = [*groups[-1], file] if groups else []
-            if joined and all(one.bands_url for one in joined) and sum(one.rows for one in joined) <= _GROUP_ROWS:
-                groups[-1] = joined
+            if file.bands_url and file.rows <= room:
+                groups[-1].append(file)
+                room -= file.rows
             else:
                 groups.append([file])
+                room = _GROUP_ROWS - file.rows if file.bands_url else -1
         return groups
 
     def documents_that_meet(self) -> int:

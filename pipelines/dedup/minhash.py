@@ -73,7 +73,8 @@ def packed(values: U64, present: NDArray[np.bool_]) -> pa.Array:
 
 def unpacked(column: pa.Array) -> U64:
     """The values of a column of signatures of which none is empty; shape (texts, permutations)."""
-    _, offsets, content = column.cast(pa.large_binary()).buffers()  # parts from before have 32-bit offsets
+    column = column.cast(pa.large_binary())  # parts from before have 32-bit offsets
+    _, offsets, content = column.buffers()
     places = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
     values = np.frombuffer(content, dtype="<u8")[places[0] // 8 : places[-1] // 8]
     return values.astype(np.uint64, copy=False).reshape(len(column), -1)

@@ -114,12 +114,12 @@ class _ReadRight(beam.DoFn):
 
     def _named(self, references: Sequence[SpillRef]) -> pa.Table:
         """The right texts of sets: `file` and `document_id`, one row each."""
-        named = pa.schema([("file", pa.int32()), ("document_id", ID)]).empty_table()
+        schema = pa.schema([("file", pa.int32()), ("document_id", ID)])
+        found = []
         for rows in read_spills(references):
             columns = [pc.list_flatten(rows[name]) for name in ("right_files", "right_ids")]
-            named = pa.concat_tables([named, pa.table(columns, schema=named.schema)])
-            named = named.group_by(named.column_names).aggregate([])
-        return named
+            found.append(pa.table(columns, schema=schema).group_by(schema.names).aggregate([]))
+        return pa.concat_tables(found).group_by(schema.names).aggregate([])
 
     def _texts(self, named: pa.Table) -> Iterator[pa.Table]:
         for file, rows in by_group(named, named["file"].to_numpy()):

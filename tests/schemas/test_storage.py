@@ -55,6 +55,15 @@ def test_files_are_written_read_listed_found_moved_and_removed(folder: Folder) -
     assert folder.files_below() == []
 
 
+def test_files_are_opened_for_arrow(folder: Folder) -> None:
+    folder.put_whole("a", b"0123456789")
+    with folder.open_arrow("a") as stream:
+        stream.seek(3)
+        assert stream.read_buffer(4).to_pybytes() == b"3456"
+    with pytest.raises(FileNotFoundError):
+        folder.open_arrow("b")
+
+
 def test_local_folders_are_told_from_others(tmp_path: Path) -> None:
     assert Folder(str(tmp_path)).is_local
     assert Folder(f"file://{tmp_path}").path("a") == f"{tmp_path}/a"

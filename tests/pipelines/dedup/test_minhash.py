@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shingle_definition import grams
 
-from pipelines.dedup.minhash import EMPTY_VALUE, Permutations, minhash
+from pipelines.dedup.minhash import EMPTY_VALUE, Permutations, minhash, packed, unpacked
 from pipelines.dedup.shingles import ShingleSets, shingle_hash, shingle_sets
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "The", "Größe", "中文", "x1", "ΑΣ", "zeta", "--", "İx"]), max_size=40).map(
@@ -42,6 +42,14 @@ def test_an_empty_set_has_the_empty_signature() -> None:
     found = minhash(sets_of([np.empty(0, dtype=np.uint64)]), Permutations.draw(4, 1))
     assert found.values.tolist() == [[EMPTY_VALUE] * 4]
     assert found.set_hashes.tolist() == [0]
+
+
+def test_stored_signatures_are_read_whatever_the_width_of_their_offsets() -> None:
+    values = np.arange(12, dtype=np.uint64).reshape(3, 4)
+    column = packed(values, np.array([True, True, True]))
+    assert column.type == pa.large_binary()  # a part may be of more than 2 GiB
+    for stored in (column, column.cast(pa.binary())):
+        assert unpacked(stored.slice(1)).tolist() == values[1:].tolist()
 
 
 def test_equal_sets_have_equal_set_hashes_whatever_the_order_and_others_do_not() -> None:

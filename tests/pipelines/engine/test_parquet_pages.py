@@ -71,6 +71,16 @@ def test_staged_texts_lie_in_pages_and_other_columns_are_for_arrow(tmp_path: Pat
         assert columns[short].statistics is not None
 
 
+def test_pages_of_a_file_that_is_not_local() -> None:
+    folder = Folder("memory://pages")
+    texts = [f"{number} " * 300 for number in range(200)]
+    stage_parquet(folder, "part.parquet", table_of(texts))
+    with folder.open_arrow("part.parquet") as stream:
+        found = values_in_pages(pq.ParquetFile(stream), stream, 0, "text", np.array([7, 199]))
+    assert found == [texts[7].encode(), texts[199].encode()]
+    folder.remove_tree()
+
+
 @pytest.mark.parametrize(
     "options",
     [
