@@ -112,9 +112,9 @@ class _Output:
         return bool(self._selector.get_map())
 
     def drain(self) -> None:
-        """Take in what the ended child has left."""
+        """Take in what the ended child has left: one read at least, which empties a pipe, however late it is."""
         until = time.monotonic() + _DRAIN_SECONDS
-        while time.monotonic() < until and self.read(_DRAIN_SECONDS / 10):
+        while self.read(_DRAIN_SECONDS / 10) and time.monotonic() < until:
             pass
         self._selector.close()
 

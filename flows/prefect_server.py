@@ -22,8 +22,10 @@ from schemas.errors import StageError
 __all__ = ["EmbeddedServer", "close_interrupted_runs", "start_server", "ui_command", "use_server"]
 
 # A first start makes the database: 13 s on two free cores.
-_START_SECONDS = 180.0
-_STOP_SECONDS = 2.0
+_START_SECONDS = 400.0
+# It writes down what tasks did every five seconds, and what is left of it when it is asked to stop: killed before, on
+# busy cores, it would forget the last of them.
+_STOP_SECONDS = 30.0
 
 
 def _without_prefect() -> dict[str, str]:

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from schemas.corpus_root import CorpusRoot
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Before any test is imported: how long an example takes says more about what else runs on the cores than about us.
+settings.register_profile(
+    "any-machine", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
 
 
 def pytest_configure() -> None:

@@ -6,12 +6,9 @@ imported before a command has checked what it was given.
 
 from __future__ import annotations
 
-import atexit
-import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from importlib.metadata import version
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -33,6 +30,7 @@ from flows.cli import (
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash, log_thread_crash
 from schemas.errors import CorpusmillError
+from schemas.process_exit import leave
 
 __all__ = ["app", "main", "run"]
 
@@ -102,21 +100,6 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _leave(code: int) -> None:
-    """End the process here, unless threads are left that have to be waited for.
-
-    The destructors of C++ libraries do not run then: one of Arrow's thread pools was seen to abort in them, once in
-    about a thousand commands, after all was done and said.
-    """
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        return
-    atexit._run_exitfuncs()
-    with suppress(OSError, ValueError):  # whoever read our output is gone
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
 def main() -> int:
     """Run the command that the process was started with."""
     sys.excepthook = log_crash
@@ -125,5 +108,5 @@ def main() -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as a shell does for jobs in the background
             signal.signal(number, _stop)  # an exception lets go of everything that is held
     code = run(sys.argv[1:])
-    _leave(code)
+    leave(code)
     return code

@@ -32,9 +32,12 @@ def _described(folder: Path) -> ClusterDescription | None:
     Raises:
         InputError: it is damaged.
     """
-    if not description_file(folder).exists():
-        return None
-    about = read_cluster(folder)
+    try:
+        about = read_cluster(folder)
+    except InputError:
+        if description_file(folder).exists():
+            raise
+        return None  # and one that goes while it is read
     ours = about.keeper_pid is not None
     return None if ours and process_start(about.keeper_pid or 0) != about.keeper_start else about
 

@@ -9,6 +9,7 @@ import logging
 import sys
 
 from pipelines.engine.lifeline import watch_owner
+from schemas.process_exit import leave
 
 __all__ = ["main"]
 
@@ -22,6 +23,7 @@ def main() -> None:
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv)
+    leave(0)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dataflow_emulator import Emulator, dataflow_emulator
+from processes import PATIENCE_SECONDS, wait_until
 
 from flows.registry import stage_entry
 from flows.stage_request import build_request
@@ -56,15 +56,8 @@ def command(stage: str, root: Path, inputs: Path, runner: str) -> list[str]:
 
 def call(words: list[str], settings: Path | str = "/nowhere/dataflow.toml", **more: str) -> tuple[int, str, str]:
     env = {**os.environ, "CORPUSMILL_DATAFLOW": str(settings), **more}
-    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
     return done.returncode, done.stdout, done.stderr
-
-
-def until(condition: Any, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -101,12 +94,12 @@ def test_the_chain_gives_the_same_rows_behind_dataflows_interface(
 def test_a_stopped_run_takes_its_job_with_it(emulator: Emulator, inputs: Path, tmp_path: Path, how: int) -> None:
     env = {**os.environ, "CORPUSMILL_DATAFLOW": str(emulator.toml(tmp_path))}
     with subprocess.Popen(command("clean", tmp_path / "c", inputs, "dataflow"), env=env, stderr=subprocess.PIPE) as run:
-        until(lambda: emulator.jobs or run.poll() is not None)
+        wait_until(lambda: emulator.jobs or run.poll() is not None, "a job at the service")
         (job,) = emulator.jobs.values()
         job.process.send_signal(signal.SIGSTOP)  # at work for as long as it takes
         run.send_signal(how)
-        run.communicate(timeout=60)
-    until(lambda: job.cancelled)
+        run.communicate(timeout=PATIENCE_SECONDS)
+    wait_until(lambda: job.cancelled, "the job cancelled")
 
 
 @pytest.mark.slow
@@ -125,9 +118,9 @@ def test_what_dataflow_refuses_and_what_fails_there_is_said_in_one_line(
     pipe = subprocess.PIPE
     words = command("clean", tmp_path / "c", inputs, "dataflow")
     with subprocess.Popen(words, env=env, stdout=pipe, stderr=pipe, text=True) as run:
-        until(lambda: emulator.jobs or run.poll() is not None)
+        wait_until(lambda: emulator.jobs or run.poll() is not None, "a job at the service")
         next(iter(emulator.jobs.values())).process.kill()
-        _, err = run.communicate(timeout=60)
+        _, err = run.communicate(timeout=PATIENCE_SECONDS)
     assert run.returncode == 1
     assert err.splitlines()[-1] == "corpusmill: clean failed: nobody says why"
 

@@ -45,5 +45,5 @@ import pipelines.cleaning.transform, pipelines.dedup.find_edges, pipelines.dedup
 import pipelines.tokens.transform, apache_beam.runners.worker.sdk_worker_main, gcsfs
 """
     command = [sys.executable, "-c", program, " ".join(pins(repository / "requirements/worker.txt"))]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr

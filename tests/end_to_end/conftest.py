@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from processes import alive, children_cpu, marked
 
 TINY = (
     "crawl.max_pages=30",
@@ -39,12 +40,6 @@ TINY = (
 )
 
 MARK = "CORPUSMILL_TEST_DEMO"  # an environment variable that all processes of a demo inherit
-
-
-def children_cpu() -> float:
-    """CPU-seconds of all ended children and of what they waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @dataclass(frozen=True)
@@ -80,13 +75,10 @@ class Demo:
 
     def processes(self) -> list[psutil.Process]:
         """All that run for this demo: those that inherited its mark, and what they started."""
-        found: set[psutil.Process] = set()
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(MARK) == str(self.root) and process.status() != psutil.STATUS_ZOMBIE:
-                    found |= {process, *process.children(recursive=True)}
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
+        found = set(marked(MARK, str(self.root)))
+        for process in list(found):
+            with suppress(psutil.NoSuchProcess):
+                found |= {one for one in process.children(recursive=True) if alive(one)}
         return sorted(found, key=lambda process: process.pid)
 
     def start(self) -> subprocess.Popen[str]:

@@ -1,14 +1,14 @@
-"""A mistake of the user ends any command in one line, with exit code 2, within three seconds."""
+"""A mistake of the user ends any command in one line, with exit code 2, within three seconds of CPU."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from processes import children_cpu
 
 MISTAKES = {
     "unknown key, stage": (["run", "clean", "--root", "{new}", "--set", "minimum_words=5"], "clean.minimum_words"),
@@ -52,10 +52,10 @@ def test_one_line_names_it_and_says_what_to_do(case: str, tmp_path: Path):
     places = {"new": tmp_path / "new", "file": tmp_path / "file", "config": tmp_path / "config.toml"}
     command = [sys.executable, "-m", "flows.cli", *(word.format(**places) for word in arguments)]
     seconds = []
-    while not seconds or (min(seconds) >= 3 and len(seconds) < 3):  # another try where the machine was busy
-        started = time.monotonic()
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds.append(time.monotonic() - started)
+    while not seconds or (min(seconds) >= 3 and len(seconds) < 3):  # another try: busy cores cost CPU, too
+        before = children_cpu()
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        seconds.append(children_cpu() - before)
     assert re.fullmatch(rf"corpusmill: [^\n]*{expected}[^\n]*\n", ended.stderr), ended.stderr
     assert (ended.returncode, ended.stdout) == (2, "")
     assert min(seconds) < 3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flink_chain import Cluster, chain, has_java, write_pages
+from processes import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ def cluster(flink_is_possible: None, tmp_path_factory: pytest.TempPathFactory) -
     made.up()
     yield made
     made.down()
-    assert not made.processes()
+    wait_until(lambda: not made.processes(), "the end of all processes")
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from flink_chain import Cluster, chain, conserved, digest, kill_during, require, running, stage_command
+from processes import PATIENCE_SECONDS, wait_until
 from walk_shapes import in_batches, keepers_by_elimination, mixed_shapes
 
 from pipelines.dedup.walk import EDGE_BYTES
@@ -78,12 +81,10 @@ def test_a_stopped_run_takes_its_job_with_it(
         job = running(cluster, "clean", process)
         assert list(tmp_path.rglob(RECORD_NAME))
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert number != signal.SIGTERM or "interrupted; run the same command to go on" in err
-    until = time.monotonic() + 15
-    while cluster.rest().details(job.id).state != "CANCELED" or cluster.workers():
-        assert time.monotonic() < until, (cluster.rest().details(job.id).state, cluster.workers())
-        time.sleep(0.2)
+    wait_until(lambda: cluster.rest().details(job.id).state == "CANCELED", "the job cancelled")
+    wait_until(lambda: not cluster.workers(), "the end of its workers")
 
 
 def test_nothing_listens_beyond_the_loopback(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
@@ -91,23 +92,37 @@ def test_nothing_listens_beyond_the_loopback(cluster: Cluster, pages: Path, tmp_
         running(cluster, "clean", process, "Clean/")  # a task manager serves its Python workers while a job runs
         addresses = {address for address, _ in cluster.listening()}
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_SECONDS)
     assert addresses
     assert all(ip_address(one.removeprefix("::ffff:")).is_loopback for one in addresses), addresses
+
+
+@contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """A process that does nothing until it is told to go on, or until the body has ended."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_job_that_nobody_cancelled_is_cancelled_by_the_next_run_of_its_unit(
     cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
 ) -> None:
-    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
-        job = running(cluster, "clean", process)
-        (watcher,) = cluster.named("engine.job_watch")
-        watcher.kill()
-        process.kill()
-        process.communicate(timeout=60)
-    assert cluster.rest().details(job.id).state == "RUNNING"
-    require(cluster.call(*stage_command("clean", tmp_path, pages)))
-    assert cluster.rest().details(job.id).state == "CANCELED"
+    with paused(cluster.daemon("workerpool")):  # without workers no job ends by itself
+        with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
+            job = running(cluster, "clean", process)
+            (watcher,) = cluster.named(job.name)  # those of other jobs may not have ended yet
+            watcher.kill()
+            process.kill()
+            process.communicate(timeout=PATIENCE_SECONDS)
+        # What Flink tells of a job may be some seconds old.
+        wait_until(lambda: cluster.rest().details(job.id).state == "RUNNING", "a job that goes on without its run")
+        again = cluster.start(*stage_command("clean", tmp_path, pages))
+        wait_until(lambda: cluster.rest().details(job.id).state == "CANCELED", "the job cancelled by the next run")
+    _, err = again.communicate(timeout=PATIENCE_SECONDS)
+    assert again.returncode == 0, err
     assert conserved(tmp_path) == conserved(local_corpus[0])
 
 
@@ -120,10 +135,7 @@ def test_a_killed_job_manager_ends_the_run_and_the_next_one_goes_on(
     assert said.startswith("corpusmill: ")
     assert "run the same command again" in said
     assert "Traceback" not in ended.err
-    until = time.monotonic() + 60
-    while cluster.status().get("slots_now") != 2:
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    wait_until(lambda: cluster.status().get("slots_now") == 2, "both task managers at the new manager")
     require(cluster.call(*stage_command("clean", tmp_path, pages)))
     assert conserved(tmp_path) == conserved(local_corpus[0])
 
@@ -136,29 +148,36 @@ def test_too_few_slots_are_named_before_anything_runs(cluster: Cluster, pages: P
 
 
 def test_an_error_of_a_step_comes_back_as_it_was(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
-    # The work folder is taken by a file while the job is on its way.
     with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
-        running(cluster, "clean", process)
-        (record,) = tmp_path.rglob(RECORD_NAME)
-        (record.parent / "spill").write_text("in the way") if not (record.parent / "spill").exists() else None
-        (record.parent / "staged").write_text("in the way")
-        _, err = process.communicate(timeout=240)
+        with paused(cluster.daemon("workerpool")):
+            running(cluster, "clean", process)
+            # The work folder is taken by files while the job is on its way, and no worker is there yet.
+            (record,) = tmp_path.rglob(RECORD_NAME)
+            for name in ("spill", "staged"):
+                (record.parent / name).write_text("in the way")
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
     last = err.strip().splitlines()[-1]
     assert last.startswith("corpusmill: cannot write "), err
     assert "Traceback" not in err
 
 
+def memory_limits(cluster: Cluster) -> list[int]:
+    """What each worker may allocate, in bytes; -1 is without bound."""
+    limits = []
+    for worker in cluster.workers():
+        with suppress(psutil.NoSuchProcess):
+            limits.append(worker.rlimit(psutil.RLIMIT_DATA)[0])
+    return limits
+
+
 def test_a_worker_is_bounded_in_memory(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
     with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
         running(cluster, "clean", process, "Compute")
-        until = time.monotonic() + 30
-        while not (limits := [one.rlimit(psutil.RLIMIT_DATA)[0] for one in cluster.workers()]) or -1 in limits:
-            assert time.monotonic() < until, limits  # a moment passes before a worker has bounded itself
-            time.sleep(0.1)
+        # A moment passes before a worker has bounded itself.
+        limits = wait_until(lambda: (found := memory_limits(cluster)) and -1 not in found and found, "bounded workers")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-    assert limits
+        process.communicate(timeout=PATIENCE_SECONDS)
     assert all(2**30 <= limit < psutil.virtual_memory().total for limit in limits)
 
 
@@ -169,14 +188,11 @@ def test_a_killed_job_server_and_a_killed_pool_change_nothing(
         running(cluster, "clean", process)
         psutil.Process(cluster.daemon("jobserver")).kill()
         psutil.Process(cluster.daemon("workerpool")).kill()
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, f"{out}\n{err}"
     assert "Traceback" not in err
     assert conserved(tmp_path) == conserved(local_corpus[0])
-    until = time.monotonic() + 60
-    while cluster.status()["state"] != "up" or not listens_at(cluster):
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    wait_until(lambda: cluster.status()["state"] == "up" and listens_at(cluster), "a job server that takes jobs")
 
 
 def listens_at(cluster: Cluster) -> bool:
@@ -188,15 +204,10 @@ def test_an_interrupted_start_leaves_nothing(flink_is_possible: None, tmp_path: 
     other = Cluster(tmp_path)
     for number in (signal.SIGTERM, signal.SIGKILL):
         with other.start("flink", "up") as process:
-            until = time.monotonic() + 60
-            while not (tmp_path / "processes.json").exists() and time.monotonic() < until:
-                time.sleep(0.05)
+            wait_until((tmp_path / "processes.json").exists, "the first daemon")
             process.send_signal(number)
-            process.communicate(timeout=60)
-        until = time.monotonic() + 15
-        while other.processes():
-            assert time.monotonic() < until, other.processes()
-            time.sleep(0.2)
+            process.communicate(timeout=PATIENCE_SECONDS)
+        wait_until(lambda: not other.processes(), "the end of all processes")
         assert other.status()["state"] == "down"
 
 
@@ -206,8 +217,8 @@ def test_a_keeper_whose_starter_died_while_it_was_loading_ends(flink_is_possible
     gone.wait()
     settings = FlinkConfig(task_managers=1, slots=1).model_dump_json()
     command = [sys.executable, "-m", "flows.flink.keeper", str(tmp_path), settings, str(gone.pid)]
-    assert subprocess.run(command, env=other.environment(), timeout=60, check=False).returncode == 0
-    assert not other.processes()
+    assert subprocess.run(command, env=other.environment(), timeout=PATIENCE_SECONDS, check=False).returncode == 0
+    wait_until(lambda: not other.processes(), "the end of all processes")
     assert other.status()["state"] == "down"
 
 
@@ -226,7 +237,7 @@ def test_other_kinds_of_cluster_give_the_same_rows(
         for root in (tmp_path / "corpus", local_corpus[0])
     ]
     assert [tables[0][name]["digest"] for name in tables[1]] == [table["digest"] for table in tables[1].values()]
-    assert not other.processes()
+    wait_until(lambda: not other.processes(), "the end of all processes")
 
 
 def test_a_graph_over_the_budget_is_walked_as_it_is_here(

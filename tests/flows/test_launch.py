@@ -10,30 +10,14 @@ import textwrap
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from processes import alive, wait_until
 
 from flows.launch import run_child
 
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", textwrap.dedent(code)]
-
-
-def wait_until(condition, seconds: float = 5.0) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_output_exit_code_time_and_memory_are_reported():
@@ -52,7 +36,7 @@ def test_output_exit_code_time_and_memory_are_reported():
     assert result.exit_code == 7
     assert result.json() == {"rows": 3}
     assert lines == ["10 of 20", "20 of 20", "no newline at the end"] == list(result.errors)
-    assert 1.0 < result.seconds < 20
+    assert 1.0 < result.seconds < 60
     assert 120e6 < result.peak_memory_bytes < 200e6
 
 
@@ -77,7 +61,7 @@ def test_what_a_child_leaves_behind_in_its_group_is_ended(tmp_path: Path):
         """)
     )
     assert result.exit_code == 0
-    assert wait_until(lambda: not alive(int((tmp_path / "pid").read_text())))
+    wait_until(lambda: not alive(int((tmp_path / "pid").read_text())), "the end of what was left")
 
 
 CHILD = """
@@ -100,7 +84,7 @@ def start_supervisor(tmp_path: Path, repository: Path, on_start: str = "") -> tu
     argv = f"[sys.executable, '-c', {child!r}]"
     code = f"import sys\nfrom flows.launch import run_child\nrun_child({argv}, grace_seconds=1.0)"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL, cwd=repository)
-    assert wait_until(pids.exists, 30)
+    wait_until(pids.exists, "the child and its own child")
     return process, [int(pid) for pid in pids.read_text().split()]
 
 
@@ -109,15 +93,15 @@ def test_child_and_grandchild_are_gone_after_sigkill_of_the_parent(tmp_path: Pat
     assert all(map(alive, pids))
     parent.kill()
     parent.wait()
-    assert wait_until(lambda: not any(map(alive, pids)), 5)
+    wait_until(lambda: not any(map(alive, pids)), "the end of both", 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_signal_ends_the_group_and_then_the_parent(number: int, tmp_path: Path, repository: Path):
     parent, pids = start_supervisor(tmp_path, repository)
     parent.send_signal(number)
-    assert parent.wait(10) in {-number, 1}
-    assert wait_until(lambda: not any(map(alive, pids)), 5)
+    assert parent.wait(60) in {-number, 1}
+    wait_until(lambda: not any(map(alive, pids)), "the end of both", 60)
 
 
 def test_a_child_deaf_to_the_signal_is_killed_after_the_grace_period(tmp_path: Path, repository: Path):
@@ -125,9 +109,9 @@ def test_a_child_deaf_to_the_signal_is_killed_after_the_grace_period(tmp_path: P
     parent, pids = start_supervisor(tmp_path, repository, deaf)
     started = time.monotonic()
     parent.terminate()
-    parent.wait(10)
-    assert 0.9 < time.monotonic() - started < 5
-    assert wait_until(lambda: not any(map(alive, pids)), 5)
+    parent.wait(60)
+    assert 0.9 < time.monotonic() - started < 60
+    wait_until(lambda: not any(map(alive, pids)), "the end of both", 60)
 
 
 def test_the_environment_is_the_one_given():

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import psutil
 import pytest
+from processes import alive, wait_until
 
 from flows.prefect_server import EmbeddedServer, ui_command, use_server
 from schemas.errors import StageError
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def ask(server: EmbeddedServer, path: str):
     """The answer of the API."""
-    with urllib.request.urlopen(f"{server.url}/{path}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{server.url}/{path}", timeout=180) as answer:
         return json.load(answer)
 
 
@@ -62,10 +62,7 @@ def test_it_dies_with_the_process_that_started_it(home: Path, repository: Path):
         assert parent.stdout is not None
         server = psutil.Process(int(parent.stdout.readline()))
         parent.send_signal(signal.SIGKILL)
-    until = time.monotonic() + 5
-    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    wait_until(lambda: not alive(server), "the end of the server", 60)
 
 
 def test_settings_of_the_users_own_prefect_are_left_aside(tmp_path: Path, repository: Path):

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from schemas.process_exit import leave
+
 
 @dataclass
 class EmulatedJob:
@@ -162,3 +164,4 @@ def run_staged_graph(path: str) -> None:
 
 if __name__ == "__main__":
     run_staged_graph(sys.argv[1])
+    leave(0)

@@ -9,16 +9,17 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+from processes import command_of, marked, wait_until
 
 from flows.flink import toolchain
-from pipelines.engine.flink.rest import FlinkJob, FlinkRest
+from pipelines.engine.flink.rest import FlinkJob, FlinkRest, FlinkUnreachableError
 from schemas.errors import CorpusmillError
 
 MARK = "CORPUSMILL_TEST_FLINK"  # an environment variable that all processes of a cluster inherit
@@ -96,22 +97,18 @@ class Cluster:
 
     def newest_worker(self) -> int:
         """Pid of the Python worker that was started last, once there is one."""
-        until = time.monotonic() + 60
-        while not (found := self.workers()) and time.monotonic() < until:
-            time.sleep(0.05)
-        return max(found, key=lambda one: one.create_time()).pid
+
+        def newest() -> int | None:
+            with suppress(psutil.NoSuchProcess):
+                found = max(self.workers(), key=lambda one: one.create_time(), default=None)
+                return found and found.pid
+            return None
+
+        return int(wait_until(newest, "a Python worker"))
 
     def processes(self) -> list[psutil.Process]:
         """All that run for this cluster and its jobs."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                mine = process.environ().get(MARK) == str(self.folder)
-                if mine and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        return found
+        return marked(MARK, str(self.folder))
 
     def listening(self) -> set[tuple[str, int]]:
         """Addresses and ports at which its processes listen."""
@@ -129,14 +126,7 @@ class Cluster:
 
     def named(self, word: str) -> list[psutil.Process]:
         """Those of its processes whose command line has this word; one that ends while it is looked at is not there."""
-        found = []
-        for process in self.processes():
-            try:
-                if word in " ".join(process.cmdline()):
-                    found.append(process)
-            except (psutil.NoSuchProcess, psutil.AccessDenied):  # a zombie is a NoSuchProcess to psutil
-                continue
-        return found
+        return [process for process in self.processes() if word in command_of(process)]
 
     def workers(self) -> list[psutil.Process]:
         """Its Python workers."""
@@ -144,17 +134,22 @@ class Cluster:
 
 
 def running(cluster: Cluster, job: str, process: subprocess.Popen[str], step: str = "") -> FlinkJob:
-    """Wait until a job of this name runs and, where a step is named, that step is at work."""
+    """Wait until the job of this name that a process submits runs and, where a step is named, that step is at work."""
     rest = cluster.rest()
-    until = time.monotonic() + 120
-    while time.monotonic() < until and process.poll() is None:
-        for one in rest.get("/jobs/overview")["jobs"]:
-            if one["name"].startswith(f"corpusmill-{job}-") and one["state"] == "RUNNING":
-                seen = rest.details(one["jid"])
-                if not step or any(vertex.state == "RUNNING" and step in vertex.steps for vertex in seen.vertices):
-                    return seen
-        time.sleep(0.05)
-    raise AssertionError(f"no job {job} was seen at work: {process.communicate()}")
+    began = psutil.Process(process.pid).create_time() * 1000 - 1000  # jobs of other tests may not have ended yet
+
+    def at_work() -> FlinkJob | None:
+        assert process.poll() is None, f"no job {job} was seen at work: {process.communicate()}"
+        with suppress(FlinkUnreachableError):  # a busy manager
+            for one in rest.get("/jobs/overview")["jobs"]:
+                mine = one["name"].startswith(f"corpusmill-{job}-") and one["start-time"] >= began
+                if mine and one["state"] == "RUNNING":
+                    seen = rest.details(one["jid"])
+                    if not step or any(vertex.state == "RUNNING" and step in vertex.steps for vertex in seen.vertices):
+                        return seen
+        return None
+
+    return wait_until(at_work, f"job {job} at work {step}")
 
 
 def stage_command(stage: str, root: Path, inputs: Path, *more: str, runner: str = "flink") -> list[str]:

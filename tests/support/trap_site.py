@@ -7,13 +7,16 @@ by the path alone, so that every crawl meets the same web.
 from __future__ import annotations
 
 import gzip
+import http.client
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from typing import Any
 
 HOSTS = tuple(f"h{number}.example" for number in range(4))
 PAGES_PER_HOST = 75
@@ -46,9 +49,12 @@ class TrapSite:
     private_port: int = 0
     asked: list[Asked] = field(default_factory=list)
     busy_once: set[str] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Condition = field(default_factory=threading.Condition)
     latency_seconds: float = 0.0
     drips: bool = False  # whether one page a host never comes to an end; else it has status 500
+    gather: int = 0  # most numbered pages wait until so many requests to their host are under way, once for each host
+    gathered: set[str] = field(default_factory=set)
+    connections: int = 0
 
     @property
     def connect_to(self) -> dict[str, str]:
@@ -73,6 +79,38 @@ class TrapSite:
             most = max(most, under_way)
         return most
 
+    def note(self, asked: Asked) -> None:
+        """A request has come."""
+        with self.lock:
+            self.asked.append(asked)
+            self.lock.notify_all()
+
+    def wait_for_others(self, host: str) -> None:
+        """Keep a request waiting until `gather` are under way to its host, or were, or do not come."""
+
+        def together() -> bool:
+            if sum(one.host == host and not one.end for one in self.asked) >= self.gather:
+                self.gathered.add(host)
+            return host in self.gathered
+
+        with self.lock:
+            self.lock.wait_for(together, 20)
+
+    def count_connection(self, change: int) -> None:
+        """One more is taken, or one less is served."""
+        with self.lock:
+            self.connections += change
+            self.lock.notify_all()
+
+    def settle(self) -> None:
+        """Wait until all that was asked for is answered, though who asked may be gone."""
+        # Connections are taken in the order in which they came, and this one is the last.
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port)) as connection:
+            connection.request("GET", "/settled", headers={"Host": "settled.example"})
+            connection.getresponse().read()
+        with self.lock:
+            assert self.lock.wait_for(lambda: self.connections == 0, 60)
+
     def shortest_gap(self, host: str) -> float:
         """Seconds between two requests to a host, begin to begin, at least."""
         begins = sorted(one.begin for one in self.asked if one.host == host)
@@ -94,6 +132,8 @@ _GOOD_NAMES = (
     "loop/loop/loop",
     "loop",
 )
+# These are found several at a time, and asked for when nothing else is left at their depth.
+_GATHERING = {f"/p/{number}" for number in range(15, PAGES_PER_HOST)}
 # Of the numbered pages, these are something else.
 _TRAPS = {11: "500", 22: "noindex", 33: "huge", 44: "image", 55: "noindex-header", 66: "drip"}
 
@@ -189,12 +229,13 @@ def _handler(site: TrapSite) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = Asked(self.headers.get("Host", ""), self.path, time.monotonic())
-            with site.lock:
-                site.asked.append(asked)
+            site.note(asked)
             self._answer(asked)
 
         def _answer(self, asked: Asked) -> None:
             time.sleep(site.latency_seconds)
+            if site.gather and asked.path in _GATHERING:
+                site.wait_for_others(asked.host)
             status, headers, body = _reply(site, asked.host, asked.path)
             if asked.path == f"/p/{_dripping}" and site.drips:
                 self._drip(asked)
@@ -203,18 +244,19 @@ def _handler(site: TrapSite) -> type[BaseHTTPRequestHandler]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
+            asked.end = time.monotonic()  # the crawler may have hung up, or go on, from the first byte on
             self.end_headers()
-            asked.end = time.monotonic()  # the crawler may have hung up, or go on, while the rest is written
             self.wfile.write(body)
             asked.status = status
 
         def _drip(self, asked: Asked) -> None:
             """A byte of the headers now and then, for ever: each single wait is short."""
+            asked.end = before = asked.begin
             self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-            for _ in range(2000):
-                asked.end = time.monotonic()
-                self.wfile.write(b"z")
-                self.wfile.flush()
+            while True:
+                now = time.monotonic()
+                self.wfile.write(b"z")  # fails where the crawler had hung up when the last byte was written
+                asked.end, before = before, now
                 time.sleep(0.005)
 
         def log_message(self, *args: object) -> None:
@@ -229,9 +271,21 @@ _dripping = next(number for number, kind in _TRAPS.items() if kind == "drip")
 class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
+    def __init__(self, site: TrapSite) -> None:
+        self._site = site
+        super().__init__(("127.0.0.1", 0), _handler(site))
+
     def server_bind(self) -> None:
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._site.count_connection(1)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self._site.count_connection(-1)
 
     def handle_error(self, request: object, client_address: object) -> None:
         pass  # the crawler hangs up on pages that are too large or too slow
@@ -240,7 +294,7 @@ class _Server(ThreadingHTTPServer):
 def serve(site: TrapSite) -> Iterator[TrapSite]:
     """Serve the site, and a private server beside it, until the caller is done."""
     guarded: dict[str, TrapSite] = defaultdict(TrapSite)
-    servers = [_Server(("127.0.0.1", 0), _handler(one)) for one in (site, guarded["private"])]
+    servers = [_Server(one) for one in (site, guarded["private"])]
     site.port, site.private_port = (server.server_address[1] for server in servers)
     for server in servers:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

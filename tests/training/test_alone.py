@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from processes import wait_until
 
 from schemas.corpus_root import CorpusRoot
 from schemas.run import latest_step
@@ -20,6 +21,17 @@ BLOCKED = """
 import sys
 for name in ("apache_beam", "prefect", "typer", "rich", "pipelines", "flows"):
     sys.modules[name] = None
+"""
+# The kill comes before this step or in it, however late it is sent.
+HELD = """
+import time
+from training.loop import train as module
+real = module.train_step
+def train_step(*given, **named):
+    if named["step"] == {step}:
+        time.sleep(600)
+    return real(*given, **named)
+module.train_step = train_step
 """
 SETTINGS = {
     "model": "{context=32, layers=2, heads=2, width=32, band=8, residual_dropout=0.1, attention_dropout=0.1}",
@@ -48,12 +60,19 @@ def test_it_trains_and_loads_without_the_rest_of_the_project(
     code = (
         f"assert main({arguments(corpus_root.url, run_folder, 6)!r}) == 0\n"
         "from training.checkpoints import load_model\n"
-        f"print(load_model({run_folder!r}).step)"
+        f"print(load_model({run_folder!r}).step)\n"
+        "from schemas.process_exit import leave\n"
+        "leave(0)"
     )
     done = subprocess.run(python(code), cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "step 6/6  loss" in done.stderr
     assert done.stdout.splitlines()[-1] == "6"
+
+
+def is_at(process: subprocess.Popen, run: str, step: int) -> bool:
+    """Whether a step is done, or nothing more is going to be."""
+    return process.poll() is not None or len(read_log(run, "metrics.jsonl")) >= step
 
 
 @pytest.mark.slow
@@ -64,10 +83,9 @@ def test_a_run_killed_again_and_again_ends_with_the_same_loss_bit_for_bit(
     whole, cut = str(tmp_path / "whole"), str(tmp_path / "cut")
     assert main(arguments(corpus_root.url, whole, 50)) == 0
     for kill_after in (6, 17):
-        code = f"main({arguments(corpus_root.url, cut, 50)!r})"
+        code = f"{HELD.format(step=kill_after + 3)}\nmain({arguments(corpus_root.url, cut, 50)!r})"
         process = subprocess.Popen(python(code), cwd=repository, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        while process.poll() is None and len(read_log(cut, "metrics.jsonl")) < kill_after:
-            time.sleep(0.002)
+        wait_until(partial(is_at, process, cut, kill_after), f"step {kill_after}")
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "the run ended before it was killed"
         assert (latest_step(cut) or 0) < 50

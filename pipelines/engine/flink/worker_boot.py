@@ -18,6 +18,7 @@ from typing import Any
 from pipelines.engine.flink.description import listens
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from pipelines.engine.lifeline import owned_by, watch_owner
+from schemas.process_exit import leave
 
 __all__ = ["MEMORY_VARIABLE", "READY_VARIABLE", "main"]
 
@@ -118,6 +119,7 @@ def main() -> None:
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])
+    leave(0)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ _FLAGS = (
     "--hide-scrollbars",
 )
 _SIZE = (1100, 6400)
+_STARTS, _SECONDS = 3, 120
 # Colours of the style sheet: page, and the four that plots are drawn in.
 _DAY = {"page": 0xF6F6F3, "1": 0x0B66A8, "2": 0xCF5300, "3": 0x14836A, "4": 0xA04C98}
 _NIGHT = {"page": 0x0F1318, "1": 0x58AEE6, "2": 0xFF9457, "3": 0x43C2A0, "4": 0xD493CD}
@@ -43,20 +46,39 @@ def browser() -> str:
     return found
 
 
-def _screenshot(browser: str, page: str, folder: Path, *flags: str) -> np.ndarray:
-    target = folder / "page.png"
+def _take(browser: str, page: str, folder: Path, *flags: str) -> str:
+    """One try at a screenshot; gives what went wrong."""
     command = [
         browser,
         *_FLAGS,
         *flags,
         f"--user-data-dir={folder / 'profile'}",
-        f"--screenshot={target}",
+        f"--screenshot={folder / 'page.png'}",
         f"--window-size={_SIZE[0]},{_SIZE[1]}",
         f"file://{page}",
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-    with Image.open(target) as image:
-        return np.asarray(image.convert("RGB")).astype(np.uint32)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
+        try:
+            said = process.communicate(timeout=_SECONDS)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            said = f"not within {_SECONDS} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return "" if process.returncode == 0 and (folder / "page.png").is_file() else f"{process.returncode}: {said}"
+
+
+def _screenshot(browser: str, page: str, folder: Path, *flags: str) -> np.ndarray:
+    """The page as the browser draws it. A browser that does not come up is started again, with a new profile."""
+    said = []
+    for number in range(_STARTS):
+        place = folder / str(number)
+        place.mkdir()
+        said.append(_take(browser, page, place, *flags))
+        if not said[-1]:
+            with Image.open(place / "page.png") as image:
+                return np.asarray(image.convert("RGB")).astype(np.uint32)
+    raise AssertionError("\n".join(said))
 
 
 def _pixels(image: np.ndarray, color: int) -> int:

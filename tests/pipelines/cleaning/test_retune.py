@@ -167,7 +167,7 @@ def one_language_model() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_moved_rows_are_those_of_a_run_from_scratch(named: dict[str, Any], data: st.DataObject) -> None:
     old = _config(named, data.draw(_THRESHOLDS), data.draw(_LANGUAGES), **data.draw(_OF_LANGUAGES))

@@ -57,7 +57,7 @@ class Site:
 
     def config(self, **settings: object) -> CrawlConfig:
         """Settings for a quick crawl of this site under a stable name."""
-        quick = {"delay_seconds": 0, "retry_seconds": 0.01, "timeout_seconds": 5}
+        quick = {"delay_seconds": 0, "retry_seconds": 0.01, "timeout_seconds": 60}
         values = {
             "seed_urls": [f"http://{HOST}/"],
             "connect_to": {f"{HOST}:80": f"127.0.0.1:{self.port}"},

@@ -57,7 +57,7 @@ class Crawl:
         return self.order
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(2, 40), st.integers(1, 60), st.randoms())
 def test_answers_in_any_order(seed: int, hosts: int, urls: int, budget: int, draw: random.Random) -> None:
     web = Web(seed, hosts, urls)

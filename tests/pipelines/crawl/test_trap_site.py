@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from processes import files, wait_until
 from trap_site import HOSTS, LIMIT_BYTES, TrapSite, serve
 from warcio.archiveiterator import ArchiveIterator
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.slow
 Crawl = Callable[..., UnitOutcome]
 DELAY = 0.02
 _SCRIPT = """
-import sys
+import sys, time
 from pipelines.crawl.stage import run
 from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
@@ -35,6 +36,7 @@ from schemas.configs.crawl import CrawlConfig
 from schemas.corpus_root import CorpusRoot
 config = CrawlConfig.model_validate_json(sys.argv[2])
 run(StageRequest(root=CorpusRoot(sys.argv[1]), config=config, engine=Engine(), source="web", partition="1"))
+time.sleep(600)
 """
 
 
@@ -49,7 +51,7 @@ def _config(site: TrapSite, **settings: object) -> CrawlConfig:
         "connect_to": site.connect_to,
         "delay_seconds": DELAY,
         "retry_seconds": 0.1,
-        "timeout_seconds": 1.0,
+        "timeout_seconds": 60,
         "retries": 1,
         "max_bytes": LIMIT_BYTES,
         "max_query_variants": 10,
@@ -80,7 +82,7 @@ def _comparable(outcome: UnitOutcome) -> dict[str, object]:
 
 def test_polite_and_complete(site: TrapSite, crawl_into: Crawl, corpus_root: CorpusRoot) -> None:
     site.drips = True
-    outcome = crawl_into(_config(site))
+    outcome = crawl_into(_config(site, timeout_seconds=2))  # twice, and again, for the page that drips
     pages = [url for status, url in _stored(corpus_root, outcome) if status == "200"]
     assert sorted(pages) == sorted(site.expected_pages())
     counts = outcome.manifest.counts
@@ -112,13 +114,13 @@ def test_polite_and_complete(site: TrapSite, crawl_into: Crawl, corpus_root: Cor
         assert site.shortest_gap(host) >= DELAY
     moments = {one.begin: one.host for one in site.asked}
     turns = [moments[moment] for moment in sorted(moments)]
-    assert len({*turns[:12]}) == 4, "hosts are asked side by side"
+    assert len({*turns[: len(turns) // 4]}) == 4, "hosts are asked side by side"
 
 
 def test_several_connections_to_a_host(site: TrapSite, crawl_into: Crawl, corpus_root: CorpusRoot) -> None:
     one = crawl_into(_config(site))
     site.asked.clear()
-    site.latency_seconds = 0.05
+    site.gather = 3
     three = crawl_into(_config(site, host_connections=3), partition="2")
     assert _comparable(three) == _comparable(one)
     assert max(site.most_at_once(host) for host in HOSTS) == 3
@@ -139,7 +141,7 @@ def test_limits_give_the_same_pages_whoever_is_quick(
 
 def _journaled(root: CorpusRoot) -> set[str]:
     work = Path(root.work_folder("crawl", PartitionKey("web", "1")).path())
-    for path in work.rglob(JOURNAL_NAME):
+    for path in files(work, f"**/{JOURNAL_NAME}"):
         copy = path.with_name("copy")
         copy.write_bytes(path.read_bytes())
         journal = Journal(copy)
@@ -152,9 +154,7 @@ def _journaled(root: CorpusRoot) -> set[str]:
 
 def _kill(process: subprocess.Popen[bytes], root: CorpusRoot, lines: int, seconds: float) -> None:
     """Kill when the journal has so many lines, and a moment later."""
-    deadline = time.monotonic() + 60
-    while len(_journaled(root)) < lines and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(_journaled(root)) >= lines, f"{lines} URLs in the journal")
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -175,7 +175,7 @@ def test_killed_at_random_moments(site: TrapSite, crawl_into: Crawl, corpus_root
             stderr=subprocess.DEVNULL,
         )
         _kill(process, corpus_root, lines, draw.random() * 0.1)
-        time.sleep(0.1)  # requests under way reach the server
+        site.settle()
         journaled = _journaled(corpus_root)
         pages = {url for url in site.good_answers() if url in site.expected_pages()}
         lost.update(pages - journaled)
@@ -188,4 +188,4 @@ def test_killed_at_random_moments(site: TrapSite, crawl_into: Crawl, corpus_root
     assert all(count <= lost[url] for url, count in twice.items())
     assert sum(lost.values()) <= config.connections * len(kills)
     for host in HOSTS:
-        assert site.most_at_once(host) <= 2 + 1  # at a restart, what the killed one asked may still be under way
+        assert site.most_at_once(host) <= 2

@@ -92,7 +92,7 @@ some_items = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(some_items, st.lists(st.lists(st.sampled_from(VOCABULARY), max_size=25).map(" ".join), max_size=3))
 def test_it_finds_what_a_naive_search_finds(items: list[Item], texts: list[str]) -> None:
     wanted = wanted_by_hand(items, SMALL)

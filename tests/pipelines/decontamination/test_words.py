@@ -7,7 +7,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.decontamination.words import hashed_words, ngram_hashes, normal_words
@@ -54,7 +54,6 @@ def test_every_code_point_is_one_character_or_none_and_normal_words_stay_as_they
         assert [one for word in words for one in normal_words(word)] == words
 
 
-@settings(deadline=None)  # the first call makes the table of code points
 @given(st.text(st.sampled_from(CHARACTERS), max_size=200), st.sampled_from(PUNCTUATION))
 def test_hashes_and_places_are_those_of_the_words(text: str, punctuation: str) -> None:
     words, found = normal_words(text, punctuation), hashed_words(text, punctuation)

@@ -7,7 +7,6 @@ import lzma
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import files, wait_until
 
 from pipelines.corpus_digest import corpus_digest
 from pipelines.dedup.band_index import KeyFilter
@@ -211,16 +211,14 @@ def test_five_kills_change_nothing(make_corpus: Any, texts: Any) -> None:
         f"edges/web/{PARTITIONS[1]}/part-*",
         f"duplicates/web/{PARTITIONS[1]}/manifest.json",
     )
-    command = [sys.executable, "-m", "flows.cli", "run", "dedup", "--root", str(place), "--workers", "1"]
+    # It waits to be killed where it is through.
+    run = "import sys, time; from flows.cli.main import run; run(sys.argv[1:]); time.sleep(600)"
+    command = [sys.executable, "-c", run, "run", "dedup", "--root", str(place), "--workers", "1"]
     for moment in moments:
         with subprocess.Popen(
             command, cwd=Path(__file__).parents[3], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
-            until = time.monotonic() + 120
-            while not list(place.glob(moment)):
-                assert process.poll() is None, f"ended before {moment}"
-                assert time.monotonic() < until
-                time.sleep(0.005)
+            wait_until(lambda moment=moment: files(place, moment), moment)
             process.kill()
         assert process.returncode == -signal.SIGKILL
     killed.dedup()

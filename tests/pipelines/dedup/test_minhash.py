@@ -30,7 +30,7 @@ def by_datasketch(text: str, n: int, permutations: int, seed: int) -> list[int]:
 
 
 @given(st.lists(TEXTS, max_size=6), st.integers(1, 5), st.integers(1, 130), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_bit_equal_to_datasketch(texts: list[str], n: int, permutations: int, seed: int) -> None:
     sets = shingle_sets(pa.array(texts, pa.string()), n, 10)
     signatures = minhash(sets, Permutations.draw(permutations, seed)).values

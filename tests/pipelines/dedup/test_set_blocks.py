@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.dedup.pair_blocks import PAIRS, portion, unique_pairs
@@ -31,7 +31,6 @@ def table_of(pairs: list[tuple[int, int, int, int]]) -> pa.Table:
 
 
 @given(st.lists(PAIR, max_size=30), st.integers(1, 3))
-@settings(deadline=None)
 def test_portions_hold_each_pair_once_with_its_lowest_band(pairs: list[tuple], portions: int) -> None:
     expected: dict[tuple, int] = {}
     for left, file, right, band in pairs:
@@ -46,7 +45,6 @@ def test_portions_hold_each_pair_once_with_its_lowest_band(pairs: list[tuple], p
 
 
 @given(st.lists(PAIR, max_size=30))
-@settings(deadline=None)
 def test_every_pair_meets_its_two_sets(pairs: list[tuple]) -> None:
     # Text i has the hashes i, i + 1, ... i times; right texts 4 and 5 are not at hand.
     hashes = [list(range(i, 2 * i)) for i in range(6)]

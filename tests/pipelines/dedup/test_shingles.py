@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shingle_definition import UNSPACED, grams, hash_by_definition
 
@@ -48,7 +48,6 @@ def hashes_by_arrays(text: str) -> list[int]:
 
 
 @given(st.lists(TEXTS, max_size=4), st.integers(1, 6), st.integers(1, 6))
-@settings(deadline=None)
 def test_compiled_path_equals_the_scalar_hash_and_the_definition(texts: list[str], words: int, characters: int) -> None:
     expected = [sorted(hash_by_definition(gram) for gram in grams(text, words, characters)) for text in texts]
     scalar = [
@@ -135,7 +134,6 @@ def test_text_of_fewer_units_than_a_shingle_has_none() -> None:
 
 
 @given(st.binary(max_size=80))
-@settings(deadline=None)
 def test_bytes_that_are_no_utf8_are_read_within_their_bounds(content: bytes) -> None:
     offsets = pa.py_buffer(np.array([0, len(content)], dtype=np.int32).tobytes())
     texts = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(content)])

@@ -220,9 +220,11 @@ from pipelines.engine.settings import Engine
 from pipelines.engine.stage import StageRequest
 from schemas.configs.dedup import DedupConfig
 from schemas.corpus_root import CorpusRoot
+from schemas.process_exit import leave
 root = CorpusRoot(sys.argv[1])
 run(StageRequest(root=root, config=DedupConfig(levels=("url", "exact", "near")), engine=Engine()))
 print(corpus_digest(root).total)
+leave(0)
 """
 
 

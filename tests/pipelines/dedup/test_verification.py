@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shingle_definition import jaccard
 
@@ -25,14 +25,12 @@ def compare(one: list[str], other: list[str], threshold: float = 0.0, **settings
 
 
 @given(st.lists(TEXTS, max_size=4), st.lists(TEXTS, max_size=4), st.integers(1, 9), st.integers(1, 9))
-@settings(deadline=None)
 def test_equal_to_python_sets(one: list[str], other: list[str], words: int, characters: int) -> None:
     expected = [jaccard(a, b, words, characters) for a in one for b in other]
     assert compare(one, other, ngram=words, ngram_characters=characters) == expected
 
 
 @given(TEXTS, TEXTS, st.integers(1, 4), st.sampled_from([0.1, 0.3, 0.55, 0.7, 0.8, 1.0]))
-@settings(deadline=None)
 def test_sizes_never_rule_out_a_pair_at_the_threshold(one: str, other: str, words: int, threshold: float) -> None:
     exact = jaccard(one, other, words)
     (found,) = compare([one], [other], threshold, ngram=words)

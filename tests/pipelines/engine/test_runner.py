@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import apache_beam as beam
 import psutil
 import pytest
+from processes import alive, wait_until
 
 from pipelines.engine.lifeline import OWNER_VARIABLE, own_children, watch_owner
 from pipelines.engine.runner import run_pipeline
@@ -25,6 +25,7 @@ _FAIL = """
 from pipelines.engine.runner import run_pipeline
 from pipelines.engine.settings import Engine
 from schemas.errors import CorpusmillError, InputError
+from schemas.process_exit import leave
 from schemas.storage import Folder
 import apache_beam as beam
 
@@ -38,12 +39,14 @@ for elements in ([1], [0]):
         run_pipeline(build, Engine(workers=2), "try", Folder("."))
     except CorpusmillError as error:
         print(type(error).__name__, error)
+leave(0)
 """
 _SLOW = """
 import sys, time
 from pathlib import Path
 from pipelines.engine.runner import run_pipeline
 from pipelines.engine.settings import Engine
+from schemas.process_exit import leave
 from schemas.storage import Folder
 import apache_beam as beam
 
@@ -58,6 +61,7 @@ def build(p):
     return p | beam.Create(range(int(sys.argv[2]))) | beam.Reshuffle() | beam.Map(sleep, sys.argv[1])
 
 run_pipeline(build, Engine(workers=2), "slow", Folder("."))
+leave(0)
 """
 
 
@@ -104,30 +108,23 @@ def test_two_workers_are_two_processes_that_share_the_bundles_and_end_with_the_r
     subprocess.run([sys.executable, "-c", _SLOW, str(tmp_path), "16"], check=True)
     pids = [int(path.name) for path in tmp_path.iterdir()]
     assert len(pids) == 2
-    assert not any(psutil.pid_exists(pid) for pid in pids)
-
-
-def wait_until(true: object, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while not true():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    assert not any(map(alive, pids))
 
 
 @pytest.mark.slow
 def test_after_sigkill_of_the_run_its_workers_end_within_seconds(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", _SLOW, str(tmp_path), "1000"], stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 60)
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2, "two workers at work")
     workers = [psutil.Process(int(path.name)) for path in tmp_path.iterdir()]
-    assert all(worker.is_running() for worker in workers)
+    assert all(map(alive, workers))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers), 5)
+    wait_until(lambda: not any(map(alive, workers)), "the end of the workers", 60)
 
 
 def test_a_watcher_ends_its_process_when_the_owner_is_gone() -> None:
-    owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    program = "import time; from pipelines.engine.lifeline import watch_owner; watch_owner(); time.sleep(60)"
+    owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    program = "import time; from pipelines.engine.lifeline import watch_owner; watch_owner(); time.sleep(600)"
     env = {**os.environ, OWNER_VARIABLE: f"{owner.pid}:{process_start(owner.pid)}"}
     watcher = subprocess.Popen([sys.executable, "-c", program], env=env)
     stranger = {**env, OWNER_VARIABLE: f"{owner.pid}:another process had this number"}
@@ -135,7 +132,24 @@ def test_a_watcher_ends_its_process_when_the_owner_is_gone() -> None:
     assert watcher.poll() is None
     owner.kill()
     owner.wait()
-    assert watcher.wait(timeout=20) == 1
+    assert watcher.wait(timeout=60) == 1
+
+
+_WORKER_ENDING = """
+import ctypes, os, sys, types
+aborting = ctypes.CFUNCTYPE(None)(os.abort)
+ctypes.CDLL(None).__cxa_atexit(aborting, None, None)
+for name in ("apache_beam", "apache_beam.runners", "apache_beam.runners.worker"):
+    sys.modules[name] = types.ModuleType(name)
+sys.modules[name].sdk_worker_main = types.SimpleNamespace(main=lambda argv: print("served"))
+from pipelines.engine.worker import main
+main()
+"""
+
+
+def test_a_library_that_aborts_at_the_end_of_a_worker_fails_no_run() -> None:
+    done = subprocess.run([sys.executable, "-c", _WORKER_ENDING], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "served\n", "")
 
 
 def test_the_owner_does_not_watch_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.quality.classifier import Classifier, read_classifier
@@ -29,7 +29,6 @@ def made(bits: int = 10, **more: object) -> Classifier:
 
 
 @given(st.text(max_size=300))
-@settings(deadline=None)  # the first example compiles
 def test_score_is_the_logistic_of_an_exact_sum(text: str) -> None:
     classifier = made()
     hashed = hashed_words(text, 10, 3)

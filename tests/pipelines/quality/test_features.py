@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.dedup.mixing import mix64
@@ -23,7 +23,6 @@ def one_by_one(text: str, bits: int, seed: int) -> dict[int, int]:
 
 
 @given(st.text(max_size=200), st.integers(8, 24), st.integers(0, 2**63 - 1))
-@settings(deadline=None)  # the first example compiles
 def test_buckets_and_counts_are_those_of_the_words(text: str, bits: int, seed: int) -> None:
     hashed = hashed_words(text, bits, seed)
     assert dict(zip(hashed.buckets.tolist(), hashed.counts.tolist(), strict=True)) == one_by_one(text, bits, seed)

@@ -32,7 +32,7 @@ WARCS = (
     "ukwa/BL-20140325122341434-00000-32090~opera~8443.warc.gz",
     "aut/example.txt.warc.gz",
 )
-QUICK = {"attempts": 4, "first_wait_seconds": 0.001, "longest_wait_seconds": 0.01, "timeout_seconds": 5}
+QUICK = {"attempts": 4, "first_wait_seconds": 0.001, "longest_wait_seconds": 0.01, "timeout_seconds": 60}
 
 
 def _path(number: int, kind: str) -> str:

@@ -17,7 +17,7 @@ from schemas.configs.sources import FetchConfig
 from schemas.errors import InputError, StageError
 
 CONTENT = random.Random(1).randbytes(700_000)
-QUICK = FetchConfig(attempts=4, first_wait_seconds=0.001, longest_wait_seconds=0.01, timeout_seconds=5)
+QUICK = FetchConfig(attempts=4, first_wait_seconds=0.001, longest_wait_seconds=0.01, timeout_seconds=60)
 
 
 @pytest.fixture

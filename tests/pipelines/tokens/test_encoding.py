@@ -43,7 +43,7 @@ def test_text_that_spells_the_end_of_text_does_not_become_it(text: str) -> None:
     assert encoder().decode(ids) == text.encode()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=30).map("".join)), max_size=4))
 def test_every_text_comes_back_byte_for_byte(texts: list[str]) -> None:
     found = encoder().encode(texts)
@@ -51,7 +51,7 @@ def test_every_text_comes_back_byte_for_byte(texts: list[str]) -> None:
     assert all(encoder().end_of_text not in ids for ids in found)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(PIECES, max_size=60).map("".join), st.integers(4, 60))
 def test_a_long_text_has_the_same_ids_in_pieces(text: str, limit: int) -> None:
     pieces = list(split_long(text, limit, 1000))

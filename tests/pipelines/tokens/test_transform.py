@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pytest
+from processes import files, wait_until
 
 from pipelines.engine.staging import StagedFile
 from pipelines.tokens import shard_files, transform
@@ -39,9 +39,15 @@ from pipelines.engine.stage import StageRequest
 from pipelines.tokens import tokenize_stage
 from schemas.configs.tokenize import TokenizeConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
+from schemas.process_exit import leave
 config = TokenizeConfig(shard_tokens=4000, test=0.1, validation=0.1)
 request = StageRequest(root=CorpusRoot(sys.argv[1]), config=config, engine=Engine())
+if sys.argv[2:] == ["hold"]:
+    import time
+    from pipelines.engine import unit
+    unit._commit = lambda *_: time.sleep(600)
 print(tokenize_stage.run(request).done)
+leave(0)
 """
 
 
@@ -151,13 +157,6 @@ def test_bundles_that_are_done_twice_leave_no_second_copy(
     assert len(once) > 4
 
 
-def wait_for(found: Any, seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
 def test_after_sigkill_in_the_middle_the_next_run_ends_the_same(chain: Any, corpus_writer: Any, tmp_path: Path) -> None:
     corpus_writer.documents("p", [f"{text} {n} " * 10 for n in range(40) for text in TEXTS], files=4)
@@ -165,10 +164,10 @@ def test_after_sigkill_in_the_middle_the_next_run_ends_the_same(chain: Any, corp
     command = [sys.executable, "-c", _RUN, chain.root.url]
     work = Path(chain.root.folder.child(".work", "tokenize").path())
     for pattern in ("**/spill/*.index", "**/staged/**/shard-*"):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda pattern=pattern: any(work.glob(pattern)))
+        process = subprocess.Popen([*command, "hold"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda pattern=pattern: files(work, pattern), pattern)
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL
         assert not list(Path(chain.root.url).glob("tokens/bpe/train/**/manifest.json"))
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert output == "1\n"

@@ -55,7 +55,7 @@ def pairs(order: SampleOrder, start: int, stop: int) -> list[tuple[int, int]]:
     return list(zip(samples.sources.tolist(), samples.windows.tolist(), strict=True))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     counts=st.lists(st.integers(1, 200), min_size=1, max_size=6),
     seed=st.integers(0, 10),
@@ -72,7 +72,7 @@ def test_interleaving_any_range_equals_sorting_everything(
     assert list(zip(sources.tolist(), entries.tolist(), strict=True)) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sources=plans, phases=st.integers(1, 3), seed=st.integers(0, 2**63 - 1))
 def test_counts_are_exact_and_no_window_repeats_inside_an_epoch(
     sources: list[tuple[int, int]], phases: int, seed: int
@@ -90,7 +90,7 @@ def test_counts_are_exact_and_no_window_repeats_inside_an_epoch(
             assert set(epoch) <= set(range(count))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sources=plans, seed=st.integers(0, 5), step=st.integers(3, 17))
 def test_any_sample_is_found_without_those_before_it(sources: list[tuple[int, int]], seed: int, step: int) -> None:
     windows = {f"s{i}": count for i, (count, _) in enumerate(sources)}
@@ -165,7 +165,7 @@ def test_a_phase_whose_shares_do_not_add_up_is_refused() -> None:
         SampleOrder(plan.model_copy(update={"phases": (phase,)}), 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sources=plans, phases=st.integers(1, 3), seed=st.integers(0, 2**31))
 def test_finding_a_window_is_the_inverse_of_locating_a_sample(
     sources: list[tuple[int, int]], phases: int, seed: int

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from training.data.permutation import permute, unpermute
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(size=st.integers(1, 3000), key=st.binary(max_size=8))
 def test_it_is_a_permutation(size: int, key: bytes) -> None:
     assert sorted(permute(np.arange(size), size, key).tolist()) == list(range(size))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(size=st.integers(1, 2**62), index=st.integers(0, 2**62 - 1), key=st.binary(max_size=8))
 def test_single_elements_of_any_size_are_computed_alone(size: int, index: int, key: bytes) -> None:
     one = np.array([index % size])
@@ -25,7 +25,7 @@ def test_single_elements_of_any_size_are_computed_alone(size: int, index: int, k
     assert image[0] == permute(np.array([0, index % size]), size, key)[1]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(size=st.integers(1, 2**62), index=st.integers(0, 2**62 - 1), key=st.binary(max_size=8))
 def test_the_inverse_gives_back_what_went_in(size: int, index: int, key: bytes) -> None:
     some = np.array([index % size, 0, size - 1])
@@ -65,7 +65,7 @@ def plain_permute(index: int, size: int, key: bytes) -> int:
             return index
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(size=st.integers(1, 2**62), index=st.integers(0, 2**62 - 1), key=st.binary(max_size=8))
 def test_it_equals_the_network_on_plain_integers(size: int, index: int, key: bytes) -> None:
     assert permute(np.array([index % size]), size, key)[0] == plain_permute(index % size, size, key)

@@ -63,7 +63,7 @@ def phase_lists(draw: Any) -> list[Phase]:
     return phases
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(phases=phase_lists(), seed=st.integers(0, 5))
 def test_no_window_comes_twice_inside_an_epoch_and_none_is_left_out(phases: list[Phase], seed: int) -> None:
     # The rule, told once more: what is not yet seen of the epoch, and what came since, is all that may come.
@@ -90,7 +90,7 @@ def test_no_window_comes_twice_inside_an_epoch_and_none_is_left_out(phases: list
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(phases=phase_lists(), seed=st.integers(0, 9))
 def test_the_samples_of_a_window_are_found_in_every_phase(phases: list[Phase], seed: int) -> None:
     plan = plan_of(phases)
@@ -104,7 +104,7 @@ def test_the_samples_of_a_window_are_found_in_every_phase(phases: list[Phase], s
             assert order.find(number, window) == at.get((number, window), [])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(phases=phase_lists(), seed=st.integers(0, 5), step=st.integers(1, 13))
 def test_any_stretch_of_a_plan_of_phases_is_found_alone(phases: list[Phase], seed: int, step: int) -> None:
     order = SampleOrder(plan_of(phases), seed)
@@ -114,7 +114,7 @@ def test_any_stretch_of_a_plan_of_phases_is_found_alone(phases: list[Phase], see
     assert np.array_equal(np.concatenate([part.sources for part in parts]), whole.sources)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(phases=phase_lists(), seed=st.integers(0, 5), keep=st.floats(0, 1))
 def test_a_plan_that_goes_on_from_another_begins_with_its_samples(phases: list[Phase], seed: int, keep: float) -> None:
     old = plan_of(phases[:1])
@@ -125,7 +125,7 @@ def test_a_plan_that_goes_on_from_another_begins_with_its_samples(phases: list[P
     assert np.array_equal(before.sources, after.sources)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(phases=phase_lists())
 def test_every_source_is_near_its_share_at_every_sample_and_exact_at_the_end(phases: list[Phase]) -> None:
     plan = plan_of([one.model_copy(update={"samples": one.planned}) for one in phases])

@@ -39,7 +39,7 @@ def outputs_and_gradients(function, tensors: list[torch.Tensor]) -> list[torch.T
     return [out, *(tensor.grad for tensor in tensors)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(length=st.integers(1, 40), band=st.integers(1, 12), seed=st.integers(0, 99))
 def test_banded_attention_agrees_with_its_definition_forward_and_backward(length: int, band: int, seed: int) -> None:
     tensors = random_qkv(2, 2, length, 4, seed)
@@ -49,7 +49,7 @@ def test_banded_attention_agrees_with_its_definition_forward_and_backward(length
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(length=st.integers(1, 40), band=st.integers(1, 12), seed=st.integers(0, 99))
 def test_the_mask_path_agrees_with_the_banded_path_forward_and_backward(length: int, band: int, seed: int) -> None:
     tensors = random_qkv(1, 2, length, 4, seed)

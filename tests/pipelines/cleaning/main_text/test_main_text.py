@@ -169,11 +169,11 @@ def test_half_of_the_article_benchmark(shared_data: Path) -> None:
 
 
 def test_hostile_nesting_is_refused_quickly() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for html in ("<div>" * 400 + "x", "<div>" * 100_000 + "x", "<div>" * 60_000 + "</div>" * 60_000):
         with pytest.raises(ItemError, match="elements lie more than 250 deep"):
             extract_text(parse_page(html, 500_000, 250), "blocks")
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_a_page_without_text_has_none() -> None:
