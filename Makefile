@@ -26,7 +26,9 @@ setup: $(STAMP) ## build .venv (again only when the lock or pyproject.toml has c
 	@:
 
 # A candidate counts only if it runs: a version manager's shim may be on PATH for a version that is not installed.
-# Of uv's lines, those about packages under 100 MiB are left out.
+# Of uv's lines, those about packages under 100 MiB are left out. Packages are compiled once, for a minute of CPU time:
+# where Python may not keep what it compiles (PYTHONDONTWRITEBYTECODE, read-only folders), each process that imports
+# Beam would take 1.4 s more.
 $(STAMP): pyproject.toml requirements/dev.txt requirements/bootstrap.txt
 	@if [ -n "$(PYTHON)" ]; then set -- "$(PYTHON)"; else set -- python3.11 python3.12 python3.13 python3; fi; \
 	python=; found=; \
@@ -50,7 +52,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/bootstrap.txt
 	fi
 	@echo "Installing the locked packages (a first time downloads 3.4 GB on Linux; later ones come from the cache)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@rm -f .venv/.failed; { $(UV) pip sync --python $(BIN)/python --require-hashes requirements/dev.txt \
+	@rm -f .venv/.failed; { $(UV) pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt \
 	  requirements/bootstrap.txt || touch .venv/.failed; } 2>&1 \
 	  | grep -vE '^ ?([+~-]|Downloaded) |\([0-9.]{1,4}[MK]iB\)'; test ! -e .venv/.failed
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
@@ -94,8 +96,8 @@ lock: setup ## resolve all versions anew into requirements/
 # An environment of its own: what benchmarks compare with is not to be had beside everything else.
 .venv-bench/.stamp: requirements/worker.txt requirements/bench.txt $(STAMP)
 	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-bench
-	@$(UV) pip install --quiet --python .venv-bench/bin/python --require-hashes -r requirements/worker.txt \
-	  -r requirements/bench.txt
+	@$(UV) pip install --quiet --compile-bytecode --python .venv-bench/bin/python --require-hashes \
+	  -r requirements/worker.txt -r requirements/bench.txt
 	@touch $@
 
 bench-extraction: .venv-bench/.stamp ## main-text extraction against its peers: F1 and pages per second

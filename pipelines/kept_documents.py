@@ -15,13 +15,14 @@ __all__ = ["KeptDocument", "input_records", "kept_documents"]
 
 
 class KeptDocument(NamedTuple):
-    """What is cut into tasks and pairs."""
+    """What is cut into tasks and pairs; `sentence_ends` are offsets in the text, exclusive."""
 
     split: Split
     group: str  # content hash, in hexadecimal
     text: str
     title: str | None
     language: str | None
+    sentence_ends: tuple[int, ...]
 
 
 def input_records(root: CorpusRoot, keys: list[PartitionKey]) -> tuple[InputRecord, ...]:
@@ -48,7 +49,7 @@ def kept_documents(
     """
     cuts = read_cuts(root, key)
     removed = set(read_table(root, "duplicates", key, ["removed_id"]).column("removed_id").to_pylist())
-    columns = ["document_id", "content_hash", "text", "title", "language"]
+    columns = ["document_id", "content_hash", "text", "title", "language", "sentence_ends"]
     for table in iterate_table(root, "documents", key, columns):
         for batch in table.to_batches(max_chunksize=256):
             for row in batch.to_pylist():
@@ -57,4 +58,5 @@ def kept_documents(
                     split = split_of(content, test_share, validation_share)
                     for start, end in cuts.pieces(row["document_id"], len(row["text"])):
                         text = row["text"][start:end]
-                        yield KeptDocument(split, content.hex(), text, row["title"], row["language"])
+                        ends = tuple(one - start for one in row["sentence_ends"] or () if start < one <= end)
+                        yield KeptDocument(split, content.hex(), text, row["title"], row["language"], ends)

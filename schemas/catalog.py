@@ -14,6 +14,8 @@ from schemas.tables import TABLES
 
 __all__ = ["iterate_table", "manifest_of", "manifest_table", "read_table", "require_manifest", "units"]
 
+_WORTH_THREADS = 8 * 2**20  # bytes of a file; below, handing columns to other threads costs as much as it saves
+
 # The manifest of a unit lies in the folder of its stage's first table.
 _FIRST_TABLE = {
     "dropped": "documents",
@@ -69,9 +71,11 @@ def iterate_table(
     folder = root.partition_folder(table, key)
     for file in record.files:
         try:
-            with folder.open_read(file.name) as stream:
-                part = pq.read_table(stream, columns=columns)
-        except (OSError, pa.ArrowInvalid) as error:
+            with folder.open_arrow(file.name) as stream:
+                parquet = pq.ParquetFile(stream)
+                part = parquet.read(columns=columns, use_threads=file.bytes > _WORTH_THREADS)
+                part = part if columns is None else part.select(columns)
+        except (OSError, pa.ArrowInvalid, KeyError) as error:
             where = f"{folder.url}/{file.name}"
             raise ContractError(f"{where} cannot be read: {error}; remove its manifest, then do its stage") from error
         yield part

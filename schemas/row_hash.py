@@ -47,7 +47,7 @@ def _of_value(kind: pa.DataType) -> Encoder:
         return _of_list(kind)
     if pa.types.is_string(kind):
         return lambda value: b"s" + value.encode("utf-8")
-    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return lambda value: b"b" + value
     if pa.types.is_float32(kind):
         return lambda value: b"f" + struct.pack(">f", value)

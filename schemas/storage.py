@@ -7,6 +7,7 @@ a whole object visible. Readers never see half a file either way.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import tempfile
@@ -77,6 +78,17 @@ def _whole_object(fs: Any, target: str) -> Iterator[IO[bytes]]:
         fs.put_file(stream.name, target)
 
 
+def _found(url: str) -> tuple[Any, str]:
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"cannot use {url}: {error}; give a path or a URL like s3://bucket/folder") from error
+    return fs, path
+
+
+_absolute = functools.lru_cache(4096)(_found)
+
+
 @dataclass(frozen=True)
 class Folder:
     """A folder behind any fsspec URL; a value, so it travels to workers."""
@@ -89,11 +101,9 @@ class Folder:
         Raises:
             InputError: no file system is known, or installed, for a URL of this kind.
         """
-        try:
-            fs, path = fsspec.core.url_to_fs(self.url)
-        except (ValueError, ImportError) as error:
-            raise InputError(f"cannot use {self.url}: {error}; give a path or a URL like s3://bucket/folder") from error
-        return fs, path
+        # A run asks thousands of times. File systems behind a network belong to a process and a thread, so they are not
+        # kept here; fsspec keeps them.
+        return _absolute(self.url) if self.url.startswith("/") else _found(self.url)
 
     @property
     def is_local(self) -> bool:
@@ -136,6 +146,15 @@ class Folder:
         """Open a file here for reading."""
         fs, _ = self.filesystem()
         return fs.open(self.path(name), "rb")  # type: ignore[no-any-return]
+
+    def open_arrow(self, name: str) -> Any:
+        """Open a file here for Arrow's readers, a `pyarrow.NativeFile`: mapped where it is local.
+
+        With a file of Python's in between, each page of a Parquet file is asked for in Python.
+        """
+        import pyarrow as pa
+
+        return pa.memory_map(self.path(name)) if self.is_local else pa.PythonFile(self.open_read(name), mode="r")
 
     @contextmanager
     def open_write(self, name: str, *, durable: bool = True) -> Iterator[IO[bytes]]:

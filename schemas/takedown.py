@@ -22,6 +22,7 @@ __all__ = ["TAKEDOWN_NAME", "TAKEDOWN_RULE", "Exposure", "Redo", "TakedownList",
 TAKEDOWN_NAME = "takedown.json"
 TAKEDOWN_RULE = "takedown"
 _VERSION = 1
+_MOST_LABELS = 127  # of a name (RFC 1035, section 2.3.4); a URL may be as long as a header
 
 
 class _Record(BaseModel):
@@ -82,7 +83,7 @@ class TakedownList(_Record):
         if url_key in urls:
             return True
         host = (urlsplit(url_key).hostname or "") if domains else ""
-        labels = host.split(".")
+        labels = host.split(".")[-_MOST_LABELS:]
         return any(".".join(labels[start:]) in domains for start in range(len(labels)))
 
     def has_id(self, document_id: bytes | None) -> bool:

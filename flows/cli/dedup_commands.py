@@ -123,10 +123,22 @@ def _joined_share(audits: list[dict[str, Any]], name: str) -> Share:
     return Share(sum(one[name]["hits"] for one in audits), sum(one[name]["trials"] for one in audits))
 
 
+def _curve(units: list[dict[str, Any]]) -> list[str]:
+    """With which probability pairs are found, by their similarity."""
+    notes = next((unit["notes"] for unit in units if "recall_by_similarity" in unit["notes"]), None)
+    if notes is None:
+        return []
+    points = ", ".join(f"{similarity:g}: {found:.4f}" for similarity, found in notes["recall_by_similarity"])
+    return [
+        f"sketches: {notes['bands']} bands of {notes['rows']} values; of pairs so alike this share is found:",
+        f"  {points}",
+    ]
+
+
 def dedup_remarks(result: dict[str, Any]) -> list[str]:
-    """What a run of dedup has to say beside its counts: brakes, audits, and whose decisions changed or hold no more."""
+    """What a run of dedup has to say beside its counts: what it can find, brakes, audits, whose decisions changed."""
     units = [unit for unit in result["units"] if unit["status"] == "done"]
-    lines = []
+    lines = _curve(units)
     for unit in units:
         brake = unit["notes"].get("brake")
         if brake:

@@ -57,7 +57,8 @@ def show_units(stage: str, outcomes: list[dict[str, Any]]) -> None:
     print_table(stage, ["unit", "status", "rows", "seconds"], rows)
     counted = [[name, f"{number:,}"] for name, number in total_counts(outcomes).items() if number]
     notes = [(name, value) for outcome in outcomes for name, value in outcome.get("notes", {}).items()]
-    counted += [[name, f"{value:g}"] for name, value in notes if isinstance(value, float)]
+    shown = dict.fromkeys((name, f"{value:g}") for name, value in notes if isinstance(value, float))
+    counted += [[name, value] for name, value in shown]
     if counted:
         print_table("", ["counted", "number"], counted)
     for outcome in outcomes:

@@ -9,17 +9,14 @@ from collections.abc import Iterator
 from charset_normalizer import from_bytes
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
-__all__ = ["decode_body"]
+from pipelines.sources.formats import unicode_form
 
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_IN_HEADER = re.compile(r"charset\s*=\s*[\"']?\s*([\w:.+-]+)", re.IGNORECASE)
-_IN_PAGE = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.+-]+)", re.IGNORECASE)
+__all__ = ["decode_body", "utf8_of"]
+
+# Possessive, since a header may be as long as a page.
+_NAMED = r"charset\s*+=\s*+[\"']?+\s*+([\w:.+-]+)"
+_IN_HEADER = re.compile(_NAMED, re.IGNORECASE)
+_IN_PAGE = re.compile(rb"<meta[^>]{0,200}?" + _NAMED.encode(), re.IGNORECASE)
 _IN_XML = re.compile(rb"^\s*<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([\w:.+-]+)")
 _DECLARED_WITHIN_BYTES = 4096
 # The slow detector takes 0.1 s for as much.
@@ -56,9 +53,9 @@ def _declared(body: bytes, content_type: str | None, html: bool) -> Iterator[str
 
 def _try(body: bytes, charset: str) -> str | None:
     text = body.decode(_WIDER.get(charset, charset), "replace")
-    flaws = text.count("\ufffd")
-    if not flaws:
+    if "\ufffd" not in text:
         return text
+    flaws = text.count("\ufffd")
     num_non_ascii = len(body) - len(body.translate(None, _NON_ASCII))
     return text if flaws <= _FLAWS_PER_BYTE * num_non_ascii else None
 
@@ -79,9 +76,9 @@ def decode_body(body: bytes, content_type: str | None, *, html: bool) -> tuple[s
         content_type: header `Content-Type`, which may name the charset.
         html: whether declarations inside the page count.
     """
-    for bom, charset in _BOMS:
-        if body.startswith(bom):
-            return body[len(bom) :].decode(charset, "replace"), charset
+    shown, mark = unicode_form(body)
+    if shown:
+        return body[mark:].decode(shown, "replace"), shown
     for charset in _declared(body, content_type, html):
         if _is_single_byte(charset) and (text := _strict_utf8(body)) is not None:
             return text, "utf-8"
@@ -91,6 +88,13 @@ def decode_body(body: bytes, content_type: str | None, *, html: bool) -> tuple[s
         return text, "utf-8"
     detected = _detected(body)
     return body.decode(_WIDER.get(detected, detected), "replace"), _name(detected)
+
+
+def utf8_of(body: bytes, text: str, charset: str) -> bytes:
+    """The UTF-8 of what `decode_body` gave for `body`, which is mostly the body itself."""
+    if charset == "utf-8" and "\ufffd" not in text and not body.startswith(codecs.BOM_UTF8):
+        return body
+    return text.encode("utf-8", "ignore")
 
 
 def _detected(body: bytes) -> str:

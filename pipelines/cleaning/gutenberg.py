@@ -20,7 +20,7 @@ _END = re.compile(rf"{_STARS}END OF (?:THE|THIS) PROJECT GUTENBERG (?:E-?BOOK|ET
 _SMALL_PRINT_START = re.compile(r"[ \t]*\*+START\*+[ \t]*THE SMALL PRINT!", re.IGNORECASE)
 _SMALL_PRINT_END = re.compile(r"[ \t]*\*END[ \t]?\*?[ \t]*THE SMALL PRINT!", re.IGNORECASE)
 _LAST_WORDS = re.compile(
-    r"[ \t]*\**[ \t]*(?:This is )?(?:the )?End of (?:the |this )?Project Gutenberg\b", re.IGNORECASE
+    r"[ \t]*+\**+[ \t]*+(?:This is )?(?:the )?End of (?:the |this )?Project Gutenberg\b", re.IGNORECASE
 )
 # Says that a file is Project Gutenberg's, in its first lines.
 _NAME = re.compile(r"Project Gutenberg", re.IGNORECASE)

@@ -10,9 +10,11 @@ from functools import cache, cached_property
 from typing import Any
 
 import lxml.html
+import numpy as np
 from lxml import etree
 from selectolax.lexbor import LexborHTMLParser
 
+from pipelines.cleaning.json_ld import StatedByScripts, read_json_ld
 from pipelines.cleaning.normalization import normalize_line
 from pipelines.sources.items import ItemError
 
@@ -39,8 +41,12 @@ _DATE_NAMES = (
     "date",
 )
 # One walk over the tree for all of them.
-_TELLING = "meta[content], time[pubdate], [rel~=license i][href]"
+_TELLING = (
+    'meta[content], time[pubdate], [rel~=license i][href], [itemprop~=datePublished i], script[type*="ld+json" i]'
+)
 _STATED = dict[str, str | None]
+# What an empty field becomes in common libraries.
+_NO_DAYS = frozenset({"0001-01-01", "1970-01-01"})
 _LICENSE_NAMES = ("license", "dc.rights.license", "dcterms.license", "dcterms.rights", "dc.rights")
 
 
@@ -55,8 +61,8 @@ class PageFacts:
 
     Attributes:
         title: element `title`, else the first `h1`.
-        published: day of publication, ISO 8601.
-        license: target of a `rel=license` link, else a meta field.
+        published: day of publication, ISO 8601: of a meta field, else of JSON-LD, else of a marked element.
+        license: target of a `rel=license` link, else of a meta field, else of JSON-LD.
         robots: meta field `robots`.
     """
 
@@ -67,16 +73,21 @@ class PageFacts:
 
 
 class HtmlPage:
-    """A page: its source, its measures checked, and its trees."""
+    """A page: its source in UTF-8, its measures checked, and its trees."""
 
-    def __init__(self, html: str, max_depth: int) -> None:
-        self.html = html
+    def __init__(self, source: bytes, max_depth: int) -> None:
+        self.source = source
         self.max_depth = max_depth
+
+    @property
+    def html(self) -> str:
+        """The source as text."""
+        return self.source.decode("utf-8")
 
     @cached_property
     def document(self) -> Any:
         """The tree of the WHATWG parser (lexbor); reading blocks from it changes it."""
-        return LexborHTMLParser(self.html)
+        return LexborHTMLParser(self.source)
 
     @cached_property
     def tree(self) -> Any:
@@ -87,7 +98,7 @@ class HtmlPage:
         """
         parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
         try:
-            tree = lxml.html.document_fromstring(self.html.encode("utf-8", "replace"), parser=parser)
+            tree = lxml.html.document_fromstring(self.source, parser=parser)
         except etree.ParserError:
             return None
         if _deeper_than(self.max_depth)(tree):
@@ -96,12 +107,15 @@ class HtmlPage:
 
     def facts(self) -> PageFacts:
         """What the page says about itself; to be asked for before its blocks."""
-        told = [(element.tag, element.attributes) for element in self.document.css(_TELLING)]
+        elements = self.document.css(_TELLING)
+        told = [(element.tag, element.attributes) for element in elements]
         meta = _meta_fields(stated for tag, stated in told if tag == "meta" and "content" in stated)
+        scripts = read_json_ld(element.text() for element in elements if element.tag == "script")
+        marked = (stated for tag, stated in told if tag == "time" or "itemprop" in stated)
         return PageFacts(
             title=_text_of(self.document, "title") or _text_of(self.document, "h1"),
-            published=_published((stated for tag, stated in told if tag == "time"), meta),
-            license=_license((stated for tag, stated in told if tag in ("a", "link")), meta),
+            published=_published(meta, scripts, marked),
+            license=_license((stated for tag, stated in told if tag in ("a", "link")), meta) or scripts.license(),
             robots=normalize_line(meta.get("robots")),
         )
 
@@ -117,18 +131,18 @@ def _deeper_than(depth: int) -> etree.XPath:
     return etree.XPath(f"boolean({'/*' * (depth + 1)})")
 
 
-def parse_page(html: str, max_tags: int, max_depth: int) -> HtmlPage:
-    """A page within its limits.
+def parse_page(html: str | bytes, max_tags: int, max_depth: int) -> HtmlPage:
+    """A page within its limits, from its text or the UTF-8 of it.
 
     Raises:
         ItemError: the page has more tags, or elements deeper inside each other, than it may.
     """
     # NUL would end the page for libxml2.
-    html = html.replace("\0", "")
-    num_tags = html.count("<")
+    source = (html.encode("utf-8", "ignore") if isinstance(html, str) else html).replace(b"\0", b"")
+    num_tags = int(np.count_nonzero(np.frombuffer(source, dtype=np.uint8) == ord("<")))
     if num_tags > max_tags:
         raise ItemError("too-many-nodes", f"{num_tags} tags, {max_tags} are allowed (max_html_nodes)")
-    page = HtmlPage(html, max_depth)
+    page = HtmlPage(source, max_depth)
     if num_tags > _SAFE_TAGS:
         _ = page.tree
     return page
@@ -155,19 +169,21 @@ def _day(stated: str | None) -> str | None:
     if not found:
         return None
     try:
-        return date(int(found[1]), int(found[2]), int(found[3])).isoformat()
+        day = date(int(found[1]), int(found[2]), int(found[3])).isoformat()
     except ValueError:
         return None
+    return None if day in _NO_DAYS else day
 
 
-def _published(times: Iterable[_STATED], meta: dict[str, str]) -> str | None:
+def _published(meta: dict[str, str], scripts: StatedByScripts, marked: Iterable[_STATED]) -> str | None:
     stated = [meta.get(name) for name in _DATE_NAMES]
-    stated += [time.get("datetime") for time in times]
+    stated += scripts.published()
+    stated += [element.get("datetime") or element.get("content") for element in marked]
     return next((day for day in map(_day, stated) if day), None)
 
 
 def _license(links: Iterable[_STATED], meta: dict[str, str]) -> str | None:
     for stated in links:
-        if stated["href"]:
+        if stated.get("href") and "license" in (stated.get("rel") or "").lower().split():
             return normalize_line(stated["href"])
     return next((normalize_line(meta[name]) for name in _LICENSE_NAMES if name in meta), None)

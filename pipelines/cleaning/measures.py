@@ -7,20 +7,46 @@ character in them; paragraphs are separated by blank lines.
 from __future__ import annotations
 
 import re
+import secrets
 from collections import Counter
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.cleaning.c4_lines import C4_FORMS, C4Page, read_c4_page
-from pipelines.cleaning.repeated_ngrams import RepeatedNgrams
 from pipelines.cleaning.sentences import sentence_ends
-from pipelines.cleaning.words import word_pattern
+from pipelines.cleaning.word_kernels import number_words, repeated_runs, word_bounds
+from pipelines.cleaning.words import code_point_classes
 
-__all__ = ["TextMeasures", "share"]
+__all__ = ["TextMeasures", "WordPlaces", "share"]
+
+I32 = NDArray[np.int32]
 
 _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
+# Words of the longest n-grams that rules ask about; longer ones are counted too, in a pass of their own.
+_LONGEST_RUN = 10
+# Of hashes on which no value depends: nobody can make a page whose words meet in one place of a table.
+_SEED = np.uint64(secrets.randbits(64))
+
+
+class WordPlaces(NamedTuple):
+    """The words of a text.
+
+    Attributes:
+        starts: first code point of each.
+        ends: the code point behind the last of each.
+        numbers: by word, equal for equal words, from 0 on.
+        firsts: by number, the first word that has it.
+        alphabetic: how many of the words have a letter in them.
+    """
+
+    starts: I32
+    ends: I32
+    numbers: I32
+    firsts: I32
+    alphabetic: int
 
 
 def share(part: float, whole: float) -> float:
@@ -35,16 +61,37 @@ class TextMeasures:
         self.text = text
         self.language = language
         self._c4_pages: dict[str, C4Page] = {}
+        self._repeated: list[tuple[int, int, int, int]] = []
 
     @cached_property
-    def words(self) -> list[str]:
-        """The words, in order."""
-        return word_pattern().findall(self.text)
+    def places(self) -> WordPlaces:
+        """Where the words are, and which of them are equal."""
+        codes = np.frombuffer(self.text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        starts, ends, alphabetic = word_bounds(codes, code_point_classes())
+        numbers, firsts = number_words(codes, starts, ends, _SEED)
+        return WordPlaces(starts, ends, numbers, firsts, int(alphabetic))
 
-    @cached_property
-    def word_lengths(self) -> NDArray[np.int64]:
-        """Characters of each word."""
-        return np.fromiter(map(len, self.words), dtype=np.int64, count=len(self.words))
+    @property
+    def word_count(self) -> int:
+        """How many words there are."""
+        return len(self.places.starts)
+
+    @property
+    def word_characters(self) -> int:
+        """Characters in all words."""
+        return int(self._length_sums[-1])
+
+    @property
+    def alphabetic_words(self) -> int:
+        """How many of the words have a letter in them."""
+        return self.places.alphabetic
+
+    def distinct_words(self, longest: int) -> set[str]:
+        """The words of at most so many characters, each once."""
+        starts, ends = self.places.starts[self.places.firsts], self.places.ends[self.places.firsts]
+        short = ends - starts <= longest
+        places = zip(starts[short].tolist(), ends[short].tolist(), strict=True)
+        return {self.text[start:end] for start, end in places}
 
     @cached_property
     def lines(self) -> list[str]:
@@ -57,16 +104,18 @@ class TextMeasures:
         return [part.strip() for part in _PARAGRAPH_BREAK.split(self.text) if part.strip()]
 
     @cached_property
-    def _repeated(self) -> RepeatedNgrams:
-        numbers = {word: number for number, word in enumerate(dict.fromkeys(self.words))}
-        values = map(numbers.__getitem__, self.words)
-        return RepeatedNgrams(np.fromiter(values, dtype=np.int64, count=len(self.words)))
-
-    @cached_property
     def _length_sums(self) -> NDArray[np.int64]:
         """Characters of all words before each, and of all at the end."""
-        sums: NDArray[np.int64] = np.concatenate(([0], np.cumsum(self.word_lengths)))
+        sums = np.zeros(self.word_count + 1, dtype=np.int64)
+        np.cumsum(self.places.ends - self.places.starts, out=sums[1:])
         return sums
+
+    def _runs(self, n: int) -> tuple[int, int, int, int]:
+        """What `repeated_runs` says of n words, n at least 1."""
+        if n >= len(self._repeated):
+            found = repeated_runs(self.places.numbers, self._length_sums, max(n, _LONGEST_RUN), _SEED)
+            self._repeated = [tuple(row) for row in found.tolist()]
+        return self._repeated[n]
 
     def c4_page(self, form: str) -> C4Page:
         """What a form of C4's rules makes of the text."""
@@ -101,13 +150,9 @@ class TextMeasures:
 
         A text in which none comes twice has a most frequent one too (as datatrove and dolma count).
         """
-        if len(self.words) < n:
+        if self.word_count < n:
             return 0.0
-        repeated = self._repeated.of(n)
-        count, start = 1, 0
-        if len(repeated.counts):
-            count = int(repeated.counts.max())
-            start = int(repeated.starts[np.argmax(repeated.counts[repeated.groups])])
+        count, start, _, _ = self._runs(n)
         length = int(self._length_sums[start + n] - self._length_sums[start]) + n - 1
         return share(count * length, len(self.text))
 
@@ -116,25 +161,14 @@ class TextMeasures:
 
         The text is read from left to right, and on from behind each copy that is found.
         """
-        repeated, sums = self._repeated.of(n), self._length_sums
-        seen: set[int] = set()
-        characters = past = 0
-        for start, gram in zip(repeated.starts.tolist(), repeated.groups.tolist(), strict=True):
-            if start < past:
-                continue
-            if gram in seen:
-                characters += int(sums[start + n] - sums[start])
-                past = start + n
-            else:
-                seen.add(gram)
-        return share(characters, len(self.text))
+        return share(self._runs(n)[2], len(self.text))
 
     def duplicate_ngram_characters_all_copies(self, n: int) -> float:
         """Share of all n-grams' characters in n-grams that come more than once, all their copies, as dolma counts."""
-        if len(self.words) < n:
+        if self.word_count < n:
             return 0.0
         lengths = self._length_sums[n:] - self._length_sums[:-n]
-        return share(int(lengths[self._repeated.of(n).starts].sum()), int(lengths.sum()))
+        return share(self._runs(n)[3], int(lengths.sum()))
 
     @cached_property
     def duplicate_lines(self) -> tuple[int, int]:

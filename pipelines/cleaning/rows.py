@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from pipelines.cleaning.charset import decode_body
+from pipelines.cleaning.charset import decode_body, utf8_of
 from pipelines.cleaning.extraction import extract_text
 from pipelines.cleaning.html_page import PageFacts, parse_page
 from pipelines.cleaning.language import Identifier, stated_language
@@ -32,7 +33,10 @@ from schemas.takedown import TakedownList
 __all__ = ["RowMaker", "dead_row", "settle_repeats"]
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
+_XML_TYPES = ("text/xml", "application/xml")  # XHTML, where the first tag says so
 _TEXT_TYPES = ("text/plain", "text/markdown", "text/x-markdown")
+# `text/html, text/html` of two headers and `text/html charset=utf-8` mean one; `html` is none.
+_MEDIA_TYPE = re.compile(r"\s*([^\s/;,]+/[^\s/;,]+)")
 # Types that servers give what they do not know; the content decides.
 _NO_TYPES = ("", "application/octet-stream", "unknown/unknown", "application/x-unknown", "no-type")
 
@@ -84,10 +88,11 @@ def _with_storable_fields(item: Item | DeadItem) -> Item | DeadItem:
 def _is_html(item: Item) -> bool | None:
     """Whether the body is HTML (True), plain text (False) or neither (None), by stated type and content."""
     head = item.body[:HEAD_BYTES]
-    stated = (item.content_type or "").partition(";")[0].strip().lower()
+    named = _MEDIA_TYPE.match(item.content_type or "")
+    stated = named[1].lower() if named else ""
     if not looks_like_text(head):
         return None
-    if stated in _HTML_TYPES or (stated in _NO_TYPES and looks_like_html(head)):
+    if stated in _HTML_TYPES or (stated in (*_NO_TYPES, *_XML_TYPES) and looks_like_html(head)):
         return True
     return False if stated in _TEXT_TYPES or stated in _NO_TYPES else None
 
@@ -121,9 +126,12 @@ class RowMaker:
             return "dead", dead_row(item.address, item.name, item.message, item.url, self._key)
         try:
             refused = self._refusal(item)
+            is_html = _is_html(item) if not refused and item.text is None else False
+            if is_html is None:
+                refused = "content-type"
             if refused:
                 return "dropped", self._dropped(item, refused)
-            return self._blocked(item) or self._judged(item)
+            return self._blocked(item) or self._judged(item, bool(is_html))
         except ItemError as error:
             return "dead", dead_row(item.address, error.name, str(error), item.url, self._key)
 
@@ -132,9 +140,7 @@ class RowMaker:
             return item.refused
         if item.kind == "revisit":
             return "revisit"
-        if item.status is not None and item.status != 200:
-            return "http-status"
-        return "content-type" if item.text is None and _is_html(item) is None else None
+        return "http-status" if item.status is not None and item.status != 200 else None
 
     def _blocked(self, item: Item) -> Row | None:
         """The row of a page whose URL is refused, which then costs no extraction."""
@@ -151,14 +157,14 @@ class RowMaker:
         left = [rule for rule in self._config.active_rules() if rule not in scores]
         return {"scores": sorted(scores.items()), "unevaluated": left} if scores else {}
 
-    def _page(self, item: Item) -> _Page:
+    def _page(self, item: Item, is_html: bool) -> _Page:
         if item.text is not None:
             return _Page(normalize(item.text), None, PageFacts(title=normalize_line(item.title)))
-        is_html = bool(_is_html(item))
         content, charset = decode_body(item.body, item.content_type, html=is_html)
         if not is_html:
             return _Page(normalize(content), charset, PageFacts())
-        parsed = parse_page(content, self._config.max_html_nodes, self._config.max_html_depth)
+        source = utf8_of(item.body, content, charset)
+        parsed = parse_page(source, self._config.max_html_nodes, self._config.max_html_depth)
         facts = parsed.facts()  # before extraction, which may change the tree
         return _Page(normalize(extract_text(parsed, self._config.extractor)), charset, facts)
 
@@ -182,8 +188,8 @@ class RowMaker:
     def _dropped(self, item: Item, rule: str, page: _Page | None = None) -> dict[str, Any]:
         return {**self._about(item, page), "rules": [rule], "unevaluated": list(self._config.active_rules())}
 
-    def _judged(self, item: Item) -> Row:
-        page = self._page(item)
+    def _judged(self, item: Item, is_html: bool) -> Row:
+        page = self._page(item, is_html)
         if not page.text:
             return "dropped", {**self._dropped(item, "no-text", page), **self._asked_about_url(item)}
         stated = stated_language(item.language)

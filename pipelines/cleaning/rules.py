@@ -6,11 +6,9 @@ rules before it in the list left it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import filterfalse
 from operator import methodcaller
 
 from pipelines.cleaning.c4_lines import C4_FORMS
@@ -28,10 +26,10 @@ from schemas.identity import content_hash
 __all__ = ["EDITS", "MEASURES", "Edited", "Verdict", "evaluate"]
 
 _STOP_WORDS = frozenset({"the", "be", "to", "of", "and", "that", "have", "with"})
+_LONGEST_STOP_WORD = max(map(len, _STOP_WORDS))
 # FineWeb's marks, and the ends of sentences and quotations of other scripts beside them.
 _END_MARKS = (".", "?", "!", '"', "'")
 _END_MARKS_ANY_SCRIPT = (*_END_MARKS, *"”’»›」』】）…。！？．｡।॥؟۔։።᠃᙮꓿")
-_ELLIPSES = re.compile(r"\.\.\.|…")
 # What opens an item of a list, for datatrove, dolma and RedPajama.
 _BULLETS = ("•", "-")
 _BULLETS_DOLMA = ("*", "-")
@@ -91,7 +89,7 @@ EDITS: dict[str, Callable[[TextMeasures, CleanConfig], Edited]] = {
 
 
 def _mean_word_length(m: TextMeasures) -> float:
-    return float(m.word_lengths.mean()) if len(m.words) else 0.0
+    return share(m.word_characters, m.word_count)
 
 
 def _line_share(m: TextMeasures, holds: Callable[[str], bool]) -> float:
@@ -106,26 +104,20 @@ def _ending(marks: tuple[str, ...]) -> Callable[[TextMeasures], float]:
     return lambda m: _line_share(m, lambda line: line.endswith(marks))
 
 
-def _alphabetic_words(m: TextMeasures) -> float:
-    mixed = list(filterfalse(str.isalpha, m.words))
-    without = sum(not any(map(str.isalpha, word)) for word in mixed)
-    return share(len(m.words) - without, len(m.words))
-
-
 MEASURES: dict[str, Callable[[TextMeasures], float]] = {
-    "words-at-least": lambda m: len(m.words),
-    "words-at-most": lambda m: len(m.words),
+    "words-at-least": lambda m: m.word_count,
+    "words-at-most": lambda m: m.word_count,
     "mean-word-length-at-least": _mean_word_length,
     "mean-word-length-at-most": _mean_word_length,
-    "hashes-per-word": lambda m: share(m.text.count("#"), len(m.words)),
-    "ellipses-per-word": lambda m: share(len(_ELLIPSES.findall(m.text)), len(m.words)),
+    "hashes-per-word": lambda m: share(m.text.count("#"), m.word_count),
+    "ellipses-per-word": lambda m: share(m.text.count("...") + m.text.count("…"), m.word_count),
     "bullet-lines": _starting(_BULLETS),
     "bullet-lines-dolma": _starting(_BULLETS_DOLMA),
     "bullet-lines-redpajama": _starting(_BULLETS_REDPAJAMA),
     "ellipsis-lines": _ending(("...", "…")),
     "ellipsis-lines-dolma": _ending(("…",)),
-    "alphabetic-words": _alphabetic_words,
-    "stop-words": lambda m: len(_STOP_WORDS.intersection(m.words)),
+    "alphabetic-words": lambda m: share(m.alphabetic_words, m.word_count),
+    "stop-words": lambda m: len(_STOP_WORDS & m.distinct_words(_LONGEST_STOP_WORD)),
     "duplicate-lines": lambda m: share(m.duplicate_lines[0], len(m.lines)),
     "duplicate-paragraphs": lambda m: share(m.duplicate_paragraphs[0], len(m.paragraphs)),
     "duplicate-line-characters": lambda m: share(m.duplicate_lines[1], len(m.text)),
@@ -150,7 +142,7 @@ MEASURES: dict[str, Callable[[TextMeasures], float]] = {
     "end-mark-lines-any-script": _ending(_END_MARKS_ANY_SCRIPT),
     "short-lines": lambda m: _line_share(m, lambda line: len(line) <= _SHORT_LINE_CHARACTERS),
     "repeated-line-characters": lambda m: share(m.duplicate_lines[1], len(m.text) - m.text.count("\n")),
-    "newlines-per-word": lambda m: share(m.text.count("\n"), len(m.words)),
+    "newlines-per-word": lambda m: share(m.text.count("\n"), m.word_count),
 }
 
 

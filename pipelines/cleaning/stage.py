@@ -31,7 +31,7 @@ from schemas.takedown import TakedownList, read_takedowns
 
 __all__ = ["STAGE_VERSION", "clean_unit", "input_files", "pending", "run"]
 
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 
 # In the work folder of a unit that the brake stopped: what the next run needs to go on with the files there.
 _CLEANED = "cleaned.json"

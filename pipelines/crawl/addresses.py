@@ -21,6 +21,7 @@ from pipelines.crawl.deadline import DeadlineBackend
 __all__ = ["CheckedTransport", "PrivateAddressError", "is_global_address"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddressError(httpx.RequestError):
@@ -28,11 +29,21 @@ class PrivateAddressError(httpx.RequestError):
 
 
 def is_global_address(text: str) -> bool:
-    """Whether an IP address is one of the public internet: neither loopback, private, link-local nor multicast."""
+    """Whether an IP address is one of the public internet: neither loopback, private, link-local nor multicast.
+
+    Nor may an IPv4 address be that it carries, as a gateway would unpack it.
+    """
     address = ipaddress.ip_address(text.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped or address
+    carried = _carried(address) if isinstance(address, ipaddress.IPv6Address) else None
+    address = carried or address
     return address.is_global and not address.is_multicast
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address in an IPv6 one: mapped, 6to4 (RFC 3056), Teredo (RFC 4380), NAT64 (RFC 6052)."""
+    teredo = address.teredo
+    nat64 = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None) or nat64
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from io import BytesIO
 from typing import NamedTuple
 
 from lxml import etree
 
 from pipelines.crawl.urls import canonical_url
+from pipelines.sources.content_codings import decode_content
 
 __all__ = ["MAX_SITEMAP_BYTES", "SitemapEntries", "sitemap_entries"]
 
@@ -25,19 +25,6 @@ class SitemapEntries(NamedTuple):
     sitemaps: list[str]
 
 
-def _unpacked(content: bytes, max_bytes: int) -> bytes:
-    """The content of all gzip members, as far as they are whole and within `max_bytes`."""
-    found = b""
-    while content.startswith(_GZIP_MAGIC) and len(found) < max_bytes:
-        member = zlib.decompressobj(wbits=31)
-        try:
-            found += member.decompress(content, max_bytes - len(found))
-        except zlib.error:
-            break
-        content = member.unused_data
-    return found
-
-
 def _from_lines(content: bytes) -> list[str]:
     lines = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").splitlines()
     targets = (canonical_url(line) for line in lines[:_MAX_URLS] if line.strip())
@@ -47,7 +34,7 @@ def _from_lines(content: bytes) -> list[str]:
 def sitemap_entries(content: bytes, max_bytes: int = MAX_SITEMAP_BYTES) -> SitemapEntries:
     """What a sitemap lists, up to 50,000 URLs in the first `max_bytes`; nothing where it is no sitemap."""
     if content.startswith(_GZIP_MAGIC):
-        content = _unpacked(content, max_bytes)
+        content = decode_content(content, "gzip", max_bytes) or b""
     content = content[:max_bytes]
     if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return SitemapEntries(_from_lines(content), [])

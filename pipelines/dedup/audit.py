@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipelines.dedup.audit_draw import check_removals, first_drawn
 from pipelines.dedup.audit_shares import AuditResult, Share
 from pipelines.dedup.shingles import ShingleSets
-from pipelines.dedup.stored_documents import texts_of
+from pipelines.dedup.stored_documents import NamedDocuments, texts_of
 from pipelines.dedup.verification import comparable_sets
 from schemas.catalog import iterate_table, require_manifest, units
 from schemas.configs.dedup import DedupConfig
@@ -89,7 +89,7 @@ class _Drawn:
 
     def __init__(self, root: CorpusRoot, order: Sequence[PartitionKey], config: DedupConfig, drawn: pa.Table) -> None:
         self._config = config
-        texts = texts_of(root, order, drawn["order"].to_numpy(), drawn["document_id"])
+        texts = texts_of(root, order, NamedDocuments(drawn["order"].to_numpy(), drawn["document_id"]))
         self._index = _Index.of(comparable_sets(pa.array(texts, pa.large_string()), config))
         self.names: list[Name] = list(zip(drawn["order"].to_pylist(), drawn["document_id"].to_pylist(), strict=True))
         self.number = {name: number for number, name in enumerate(self.names)}

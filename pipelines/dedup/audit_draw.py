@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.dedup.audit_shares import Share
+from pipelines.dedup.measured_similarity import measured_similarities
 from pipelines.dedup.mixing import mix64
 from pipelines.dedup.places import Places
-from pipelines.dedup.stored_documents import texts_of
-from pipelines.dedup.url_similarity import exact_similarity
+from pipelines.dedup.stored_documents import NamedDocuments
 from schemas.configs.dedup import DedupConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.tables import DUPLICATES
@@ -64,9 +64,9 @@ def check_removals(
     rows, places = removals.select(DUPLICATES.names), Places(order)
     sides = []
     for side in ("removed", "kept"):
-        positions = places.of(rows[f"{side}_source"], rows[f"{side}_partition"], "duplicates")
-        sides.append(texts_of(root, order, positions, rows[f"{side}_id"]))
-    measured = exact_similarity(sides[0], sides[1], config)
+        positions = places.of(rows[f"{side}_source"], rows[f"{side}_partition"], lambda _: "duplicates")
+        sides.append(NamedDocuments(positions, rows[f"{side}_id"]))
+    measured = measured_similarities(root, order, config, *sides)
     misstated = int((np.abs(measured - rows["similarity"].to_numpy()) > _TOLERANCE).sum())
     by_url = np.array([level == "url" for level in rows["level"].to_pylist()], dtype=bool)
     alike = measured[~by_url] >= config.threshold

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from pipelines.dedup.audit_draw import check_removals, draws_of, first_drawn
 from pipelines.dedup.audit_shares import AuditResult, Share
+from pipelines.dedup.measured_similarity import measured_similarities
 from pipelines.dedup.minhash import unpacked
-from pipelines.dedup.stored_documents import texts_of
-from pipelines.dedup.url_similarity import exact_similarity
+from pipelines.dedup.stored_documents import NamedDocuments
 from schemas.catalog import iterate_table
 from schemas.configs.dedup import DedupConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
@@ -34,7 +34,6 @@ _BLOCK_ROWS = 512  # times 64 drawn ones times 108 values: 3.5 MB of comparisons
 _DEVIATIONS = 3
 # Documents looked at for each drawn one: in a partition of a million copies of one page all would be like it.
 _MOST_LIKE = 64
-_MEASURED_AT_ONCE = 512  # pairs whose texts are in memory together
 
 
 def _close(drawn: NDArray[np.uint64], others: NDArray[np.uint64], least: float) -> Iterator[tuple[int, int]]:
@@ -140,12 +139,10 @@ def _measured(
     config: DedupConfig,
     pairs: Sequence[tuple[bytes, bytes]],
 ) -> list[float]:
-    found: list[float] = []
-    for start in range(0, len(pairs), _MEASURED_AT_ONCE):
-        some = pairs[start : start + _MEASURED_AT_ONCE]
-        sides = [pa.chunked_array([pa.array(side, ID)]) for side in zip(*some, strict=True)]
-        ones, others = (texts_of(root, order, np.full(len(some), position), side) for side in sides)
-        found += exact_similarity(ones, others, config).tolist()
+    positions = np.full(len(pairs), position)
+    sides = [pa.chunked_array([pa.array([pair[side] for pair in pairs], ID)]) for side in (0, 1)]
+    ones, others = (NamedDocuments(positions, side) for side in sides)
+    found: list[float] = measured_similarities(root, order, config, ones, others).tolist()
     return found
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, flock
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -20,9 +24,37 @@ def compiled(function: FunctionT) -> FunctionT:
     function has changed, and no other file: what is compiled together belongs into one file, constants too.
     """
     try:
-        return cast(FunctionT, njit(cache=True, nogil=True)(function))
+        dispatcher = njit(cache=True, nogil=True)(function)
     except RuntimeError:  # no place to keep it
         return inlined(function)
+    kept = Path(str(dispatcher.stats.cache_path))
+    dispatcher.compile = _in_turn(dispatcher.compile, function, kept)  # type: ignore[method-assign]
+    return cast(FunctionT, dispatcher)
+
+
+def _in_turn(compile_function: Callable[..., Any], function: Callable[..., object], kept: Path) -> Callable[..., Any]:
+    """Where nothing is kept, one process compiles, and others that start beside it wait and take what it kept."""
+    source = Path(function.__code__.co_filename)
+    index = f"{source.stem}.{function.__qualname__}-{function.__code__.co_firstlineno}.*.nbi"
+
+    @wraps(compile_function)
+    def compile_in_turn(signature: Any) -> Any:
+        stamps = [found.stat().st_mtime for found in kept.glob(index)]
+        if stamps and max(stamps) >= source.stat().st_mtime:
+            return compile_function(signature)
+        with _alone(source):
+            return compile_function(signature)
+
+    return compile_in_turn
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, where the file system has locks."""
+    with path.open("rb") as file:
+        with suppress(OSError):
+            flock(file, LOCK_EX)
+        yield
 
 
 def inlined(function: FunctionT) -> FunctionT:

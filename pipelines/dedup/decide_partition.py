@@ -17,8 +17,8 @@ from pipelines.dedup.audit_partition import audit_partition
 from pipelines.dedup.brake import check_brakes
 from pipelines.dedup.decisions import LEVELS, Fates, decide
 from pipelines.dedup.gather import gather
+from pipelines.dedup.measured_similarity import fill_in_similarities
 from pipelines.dedup.tables import clusters_table, duplicates_table
-from pipelines.dedup.url_similarity import measure_similarities
 from pipelines.dedup.walk_job import walk_graph
 from pipelines.engine.settings import Engine
 from pipelines.engine.staging import StagedTable, part_name, stage_parquet
@@ -114,7 +114,7 @@ def decide_partitions(
     gone = np.flatnonzero(members.own & (fates.keeper >= 0))
     removed = gathered.documents.select(["order", "document_id", "captured_at"]).take(pa.array(gone))
     fates = fates.take(gone)
-    measure_similarities(root, order, config, removed, fates, gathered.keepers)
+    fill_in_similarities(root, order, config, removed, fates, gathered.keepers)
     return Decisions(order, config, removed, fates, gathered.keepers)
 
 

@@ -37,10 +37,11 @@ class EdgeTables:
         self._root, self._order, self._own = root, order, own
         self._places = Places(order)
         self._touching: pa.Table | None = None
+        self._ends: dict[int, pa.Array] | None = None
 
     def add_earlier(self, documents: pa.Table) -> None:
         """Also give earlier edges that touch one of these documents: `order`, ascending, and `document_id`."""
-        self._touching = documents
+        self._touching, self._ends = documents, None
 
     def __len__(self) -> int:
         """How many edges the tables that are read hold; not all of them need be given."""
@@ -51,7 +52,7 @@ class EdgeTables:
     def _read(self, position: int) -> Iterator[_Rows]:
         key = self._order[position]
         for rows in iterate_table(self._root, "edges", key):
-            right = self._places.of(rows["right_source"], rows["right_partition"], f"edges of {key}")
+            right = self._places.of(rows["right_source"], rows["right_partition"], lambda _: f"edges of {key}")
             yield _Rows(np.full(rows.num_rows, position, dtype=np.int64), right, rows)
 
     def _rows(self) -> Iterator[_Rows]:
@@ -65,7 +66,12 @@ class EdgeTables:
             yield from self._read(position)
 
     def ends(self) -> dict[int, pa.Array]:
-        """By position: the distinct ids of documents that edges name."""
+        """By position: the distinct ids of documents that edges name; read once."""
+        if self._ends is None:
+            self._ends = self._read_ends()
+        return self._ends
+
+    def _read_ends(self) -> dict[int, pa.Array]:
         found: dict[int, list[pa.Array]] = {}
         for left, right, rows in self._rows():
             for places, ids in ((left, rows["left_id"]), (right, rows["right_id"])):

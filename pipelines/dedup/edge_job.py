@@ -15,6 +15,8 @@ from schemas.storage import Folder
 __all__ = ["FILTER_NAME", "EdgeJob"]
 
 FILTER_NAME = "keys.bits"  # the filter of the new partition's band keys, in the work folder
+_GROUP_ROWS = 2**16  # documents of a group of indexed files
+_FILTER_SHARE = 4  # the part of a worker's memory that the filter may take; what is grouped is not yet there then
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,23 @@ class EdgeJob:
         if any(file.bands_url for file in self.files):
             mine = [file for file in self.files if file.order == self.position]
             count = sum(file.rows for file in mine) * self.config.banding.bands
-            keys = KeyFilter.of(count, own_keys(mine, self.config.banding))
+            keys = KeyFilter.of(count, own_keys(mine, self.config.banding), self.memory_bytes // _FILTER_SHARE)
             self.folder.put_whole(FILTER_NAME, keys.to_bytes())
+
+    def groups(self) -> list[list[SignedFile]]:
+        """The files, those together that one worker takes on at once.
+
+        What is looked up in an indexed file of an earlier partition, and how many of its texts are compared, is little:
+        of these several are a group. Any other file is one by itself.
+        """
+        groups: list[list[SignedFile]] = []
+        for file in self.files:
+            joined = [*groups[-1], file] if groups else []
+            if joined and all(one.bands_url for one in joined) and sum(one.rows for one in joined) <= _GROUP_ROWS:
+                groups[-1] = joined
+            else:
+                groups.append([file])
+        return groups
 
     def documents_that_meet(self) -> int:
         """How many documents have keys that are grouped, at most about: the index gives few of those before."""
@@ -54,7 +71,8 @@ class EdgeJob:
 
     def tally(self, name: str, **counts: int) -> None:
         """Leave counts for the driver; a bundle that is tried again leaves the same ones."""
-        self.folder.child("tallies").put_whole(f"{name}.json", json.dumps(counts).encode())
+        with self.folder.child("tallies").open_write(f"{name}.json", durable=False) as stream:
+            stream.write(json.dumps(counts).encode())
 
     def tallies(self) -> Counter[str]:
         """The sums of all counts that workers left."""

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.dedup.measured_similarity import exact_similarity
 from pipelines.dedup.stored_documents import find_documents
-from pipelines.dedup.url_similarity import exact_similarity
 from schemas.catalog import iterate_table, manifest_of, units
 from schemas.configs.dedup import DedupConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey

@@ -21,7 +21,7 @@ from apache_beam.typehints import with_output_types
 from pipelines.dedup.band_index import KeyFilter, band_rows, looked_up
 from pipelines.dedup.banding import pairs_that_meet
 from pipelines.dedup.edge_job import FILTER_NAME, EdgeJob
-from pipelines.dedup.pair_blocks import BAND_KEYS, grouped_keys, key_blocks, meeting_of, pair_blocks
+from pipelines.dedup.pair_blocks import BAND_KEYS, grouped_keys, key_blocks, meeting_of, pair_blocks, together
 from pipelines.dedup.sign_documents import spilled
 from pipelines.dedup.signed_files import SignedFile
 from pipelines.engine.spill import NumberedRef, SpillRef, read_spills
@@ -32,20 +32,21 @@ from schemas.tables import BANDS
 __all__ = ["FindCandidates"]
 
 _BLOCK_ROWS = 4096  # signatures of one block: 3.5 MB at 108 permutations
+_KEYS_AT_ONCE = 2**17  # found in the index and grouped together: 10 MB
 # Memory of one band key while its range is paired: 56 bytes as Arrow, as much again as arrays, and the sort orders.
 _KEY_BYTES = 250
 
 
 @with_output_types(tuple[int, pa.Table])
 class _ReadSignatures(beam.DoFn):
-    def process(self, element: SignedFile) -> Iterator[tuple[int, pa.Table]]:
-        if element.bands_url:
-            return
-        with Folder(element.folder_url).open_read(element.name) as stream:
-            columns = ["document_id", "content_hash", "shingles", "set_hash", "signature"]
-            for batch in pq.ParquetFile(stream).iter_batches(_BLOCK_ROWS, columns=columns):
-                rows = pa.Table.from_batches([batch])
-                yield element.number, rows.filter(pc.greater(rows["shingles"], 0))
+    def process(self, element: list[SignedFile]) -> Iterator[tuple[int, pa.Table]]:
+        columns = ["document_id", "content_hash", "shingles", "set_hash", "signature"]
+        for file in element:
+            if not file.bands_url:
+                with Folder(file.folder_url).open_read(file.name) as stream:
+                    for batch in pq.ParquetFile(stream).iter_batches(_BLOCK_ROWS, columns=columns):
+                        rows = pa.Table.from_batches([batch])
+                        yield file.number, rows.filter(pc.greater(rows["shingles"], 0))
 
 
 @with_output_types(NumberedRef)
@@ -78,14 +79,16 @@ class _LookUp(beam.DoFn):
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
-    def process(self, element: SignedFile) -> Iterator[NumberedRef]:
-        if not element.bands_url:
-            return
+    def process(self, element: list[SignedFile]) -> Iterator[NumberedRef]:
+        found = (rows for file in element if file.bands_url for rows in self._looked_up(file))
+        for some in together(found, _KEYS_AT_ONCE):
+            for number, block in grouped_keys(some, self._ranges):
+                yield from self._spill.add("keys", number, block)
+
+    def _looked_up(self, file: SignedFile) -> Iterator[pa.Table]:
         if self._keys is None:
             self._keys = KeyFilter.from_bytes(self._job.folder.read(FILTER_NAME))
-        for keys, documents in looked_up(element, self._keys, self._job.config.banding.bands):
-            for number, block in grouped_keys(keys, element.number, documents, self._ranges):
-                yield from self._spill.add("keys", number, block)
+        yield from looked_up(file, self._keys, self._job.config.banding.bands)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from spilled(self._spill.flush())
@@ -145,7 +148,7 @@ class _PairKeys(beam.DoFn):
 
 
 class FindCandidates(beam.PTransform):
-    """Signed files in; references to blocks of pairs by the file of their left texts."""
+    """Groups of signed files in; references to blocks of pairs by the file of their left texts."""
 
     def __init__(self, job: EdgeJob, documents: int) -> None:
         """See the class; `documents` is how many documents have signatures in the job's files."""

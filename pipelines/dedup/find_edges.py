@@ -27,7 +27,7 @@ def run_find_edges(job: EdgeJob, engine: Engine) -> dict[str, int]:
     """
 
     def build(pipeline: beam.Pipeline) -> Any:
-        listed = pipeline | "List" >> beam.Create(list(job.files)) | "Spread" >> beam.Reshuffle()
+        listed = pipeline | "List" >> beam.Create(job.groups(), reshuffle=False) | "Spread" >> beam.Reshuffle()
         candidates = listed | "Candidates" >> FindCandidates(job, job.documents_that_meet())
         return candidates | "Verify" >> VerifyCandidates(job)
 

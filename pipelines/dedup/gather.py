@@ -8,7 +8,7 @@ document that shares something.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from pipelines.dedup.decisions import LEVELS, Fates, Members
 from pipelines.dedup.edge_blocks import EdgeTables
+from pipelines.dedup.pair_blocks import together
 from pipelines.dedup.places import Places, rows_of
 from pipelines.dedup.ranking import empty_documents, rank_of, ranked_documents
 from schemas.catalog import iterate_table, read_table
 from schemas.configs.dedup import DedupConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
-from schemas.tables import ID
+from schemas.tables import DUPLICATES, ID
 
 __all__ = ["Gathered", "gather"]
 
@@ -32,18 +33,6 @@ _NONE = -1
 _ROWS_AT_ONCE = 2**18
 _TEXT = "text_key"  # the content hash where texts are compared, else null
 _KEEPERS = pa.schema([pa.field("order", pa.int64()), pa.field("document_id", ID)])
-
-
-def _together(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in fewer tables, each of at least so many but for the last."""
-    pending: list[pa.Table] = []
-    for table in tables:
-        pending.append(table)
-        if sum(one.num_rows for one in pending) >= rows:
-            yield pa.concat_tables(pending)
-            pending = []
-    if pending:
-        yield pa.concat_tables(pending)
 
 
 @dataclass(frozen=True)
@@ -122,47 +111,54 @@ class _Gathering:
         empty = empty_documents(self.config).append_column(_TEXT, pa.array([], ID))
         return pa.concat_tables([empty.append_column("order", pa.array([], pa.int64())), *self.documents(positions)])
 
-    def texts_named_by_edges(self) -> list[pa.Array]:
-        """Hashes of the texts of earlier documents that edges name."""
-        found = [pa.array([], ID)]
-        for position, ids in self.edges.ends().items():
-            if position < self.own.start:
-                for table in iterate_table(
-                    self.root, "documents", self.order[position], ["document_id", "content_hash"]
-                ):
-                    found.append(table.filter(_isin(table["document_id"], ids))["content_hash"].combine_chunks())
-        return found
+    def earlier_documents(self, texts: list[pa.Array]) -> Iterator[pa.Table]:
+        """Documents of earlier partitions; hashes of the texts that edges name are added to `texts` as they come by.
 
-    def earlier(self, texts: pa.Array, urls: pa.Array) -> _Earlier:
-        """Documents of earlier partitions that have one of these texts or URLs."""
-        found = [self.all_documents(())]
-        for table in _together(self.documents(range(self.own.start)), max(_ROWS_AT_ONCE, len(texts) // 8)):
-            met = pc.or_kleene(_isin(table[_TEXT], texts), _isin(table["url_key"], urls))
+        An edge names the first document that has a text, so its copies come by with it or after it.
+        """
+        ends = self.edges.ends()
+        for position in range(self.own.start):
+            for table in self.documents([position]):
+                if position in ends:
+                    named = table.filter(_isin(table["document_id"], ends[position]))
+                    texts.append(named["content_hash"].combine_chunks())
+                yield table
+
+    def earlier(self, own: pa.Array, urls: pa.Array) -> _Earlier:
+        """Documents of earlier partitions that have one of these URLs, one of the `own` texts, or one with an edge."""
+        found, texts = [self.all_documents(())], [own]
+        for table in together(self.earlier_documents(texts), max(_ROWS_AT_ONCE, len(own) // 8)):
+            met = pc.or_kleene(_isin(table[_TEXT], pa.concat_arrays(texts)), _isin(table["url_key"], urls))
             if pc.any(met).as_py():
                 found.append(table.filter(met))
         documents = pa.concat_tables(found).combine_chunks()
-        fates, keepers = Fates.all_stay(documents.num_rows), [_KEEPERS.empty_table()]
-        for position in np.unique(documents["order"].to_numpy()).tolist():
-            for rows in iterate_table(self.root, "duplicates", self.order[position]):
-                self._enter(rows, position, documents, fates, keepers)
-        return _Earlier(documents, fates, pa.concat_tables(keepers))
-
-    def _enter(self, rows: pa.Table, position: int, documents: pa.Table, fates: Fates, keepers: list[pa.Table]) -> None:
-        """Enter rows of `duplicates/`."""
-        places = rows_of(documents, np.full(rows.num_rows, position), rows["removed_id"])
-        known = places != _NONE
-        rows, places = rows.filter(pa.array(known)), places[known]
-        order = self.places.of(rows["kept_source"], rows["kept_partition"], f"duplicates of {self.order[position]}")
+        rows, positions = self._decided(documents)
+        fates = Fates.all_stay(documents.num_rows)
+        order = self.places.of(
+            rows["kept_source"], rows["kept_partition"], lambda row: f"duplicates of {self.order[positions[row]]}"
+        )
         kept = rows_of(documents, order, rows["kept_id"])
-        first = sum(one.num_rows for one in keepers)
         fates.put(
-            places,
-            np.where(kept != _NONE, kept, -2 - first - np.arange(len(kept))),
+            rows_of(documents, positions, rows["removed_id"]),
+            np.where(kept != _NONE, kept, -2 - np.arange(len(kept))),
             pc.index_in(rows["level"], value_set=pa.array(LEVELS)).to_numpy(),
             rows["similarity"].to_numpy(),
             pc.fill_null(rows["band"], _NONE).to_numpy(),
         )
-        keepers.append(pa.table([pa.array(order), rows["kept_id"]], schema=_KEEPERS))
+        return _Earlier(documents, fates, pa.table([pa.array(order), rows["kept_id"]], schema=_KEEPERS))
+
+    def _decided(self, documents: pa.Table) -> tuple[pa.Table, NDArray[np.int64]]:
+        """Rows of `duplicates/` about some documents, and the position of the partition of each."""
+        columns = ["removed_id", "kept_id", "kept_source", "kept_partition", "similarity", "level", "band"]
+        found, positions = [DUPLICATES.empty_table().select(columns)], [np.empty(0, dtype=np.int64)]
+        orders = documents["order"].to_numpy()
+        for position in np.unique(orders).tolist():
+            start, end = np.searchsorted(orders, [position, position + 1])
+            there = documents["document_id"].slice(start, end - start).combine_chunks()
+            for rows in iterate_table(self.root, "duplicates", self.order[position], columns):
+                found.append(rows.filter(_isin(rows["removed_id"], there)))
+                positions.append(np.full(found[-1].num_rows, position, dtype=np.int64))
+        return pa.concat_tables(found), np.concatenate(positions)
 
     def revived(self, own: pa.Table, earlier: _Earlier) -> pa.Table:
         """Earlier documents whose texts `own` has too, and that are there in documents alone that went by their URL."""
@@ -188,14 +184,14 @@ class _Gathering:
 
     def gather(self) -> Gathered:
         own = self.all_documents(self.own)
-        urls = _joined(own["url_key"])
-        earlier = self.earlier(_joined(own[_TEXT], *self.texts_named_by_edges()), urls)
+        texts, urls = _joined(own[_TEXT]), _joined(own["url_key"])
+        earlier = self.earlier(texts, urls)
         if "url" in self.config.levels and self.config.near:
             revived = self.revived(own, earlier)
             if revived.num_rows:
                 # Their edges lie where they first came up, and name texts that nothing here has named so far.
                 self.edges.add_earlier(revived)
-                earlier = self.earlier(_joined(own[_TEXT], *self.texts_named_by_edges()), urls)
+                earlier = self.earlier(texts, urls)
         documents = pa.concat_tables([earlier.documents, self.involved(own, earlier.documents)]).combine_chunks()
         before = Fates.all_stay(documents.num_rows)
         decided = earlier.fates

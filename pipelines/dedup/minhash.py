@@ -65,15 +65,15 @@ def minhash(sets: ShingleSets, permutations: Permutations) -> Signatures:
 
 def packed(values: U64, present: NDArray[np.bool_]) -> pa.Array:
     """Signatures as a column of bytes, empty where not present; shape (texts, permutations) in."""
-    ends = np.cumsum(np.where(present, values.shape[1] * 8, 0), dtype=np.int32)
-    offsets = np.concatenate([np.zeros(1, dtype=np.int32), ends])
+    ends = np.cumsum(np.where(present, values.shape[1] * 8, 0), dtype=np.int64)
+    offsets = np.concatenate([np.zeros(1, dtype=np.int64), ends])
     content = values[present].astype("<u8").tobytes()
-    return pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(content)])
+    return pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(content)])
 
 
 def unpacked(column: pa.Array) -> U64:
     """The values of a column of signatures of which none is empty; shape (texts, permutations)."""
-    _, offsets, content = column.buffers()
-    places = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    _, offsets, content = column.cast(pa.large_binary()).buffers()  # parts from before have 32-bit offsets
+    places = np.frombuffer(offsets, dtype=np.int64)[column.offset : column.offset + len(column) + 1]
     values = np.frombuffer(content, dtype="<u8")[places[0] // 8 : places[-1] // 8]
     return values.astype(np.uint64, copy=False).reshape(len(column), -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,11 @@ __all__ = [
     "by_group",
     "grouped_keys",
     "key_blocks",
+    "keyed_rows",
     "meeting_of",
     "pair_blocks",
     "portion",
+    "together",
     "unique_pairs",
 ]
 
@@ -61,6 +63,18 @@ def by_group(table: pa.Table, groups: I64) -> Iterator[tuple[int, pa.Table]]:
         yield int(number), table.slice(int(start), int(rows))
 
 
+def together(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in fewer tables, each of at least so many but for the last."""
+    pending: list[pa.Table] = []
+    for table in tables:
+        pending.append(table)
+        if sum(one.num_rows for one in pending) >= rows:
+            yield pa.concat_tables(pending)
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending)
+
+
 def key_blocks(signatures: pa.Table, file: int, banding: Banding, ranges: int) -> Iterator[tuple[int, pa.Table]]:
     """The band keys of rows of `signatures/`: (range of the hash, rows of `BAND_KEYS`).
 
@@ -74,16 +88,19 @@ def key_blocks(signatures: pa.Table, file: int, banding: Banding, ranges: int) -
         return
     keys = band_keys(unpacked(signatures["signature"].combine_chunks()), banding).reshape(-1)
     documents = pa.array(np.repeat(np.arange(signatures.num_rows), banding.bands))
-    yield from grouped_keys(keys, file, signatures.select(KEYED).take(documents), ranges)
+    yield from grouped_keys(keyed_rows(keys, file, signatures.select(KEYED).take(documents)), ranges)
 
 
-def grouped_keys(
-    keys: NDArray[np.uint64], file: int, documents: pa.Table, ranges: int
-) -> Iterator[tuple[int, pa.Table]]:
-    """Keys and their documents (columns `KEYED`), all of one signed file, by range of the hash."""
+def keyed_rows(keys: NDArray[np.uint64], file: int, documents: pa.Table) -> pa.Table:
+    """Rows of `BAND_KEYS`: keys and their documents (columns `KEYED`), all of one signed file."""
     files = pa.array(np.full(len(keys), file, dtype=np.int32))
     columns = [pa.array(keys), files, *(documents[name] for name in KEYED)]
-    yield from by_group(pa.Table.from_arrays(columns, schema=BAND_KEYS), key_ranges(keys, ranges))
+    return pa.Table.from_arrays(columns, schema=BAND_KEYS)
+
+
+def grouped_keys(rows: pa.Table, ranges: int) -> Iterator[tuple[int, pa.Table]]:
+    """Rows of `BAND_KEYS` by range of the hash."""
+    yield from by_group(rows, key_ranges(rows["key"].to_numpy(), ranges))
 
 
 def _id_words(column: pa.ChunkedArray) -> NDArray[np.uint64]:

@@ -99,7 +99,7 @@ def run_sign_documents(files: Sequence[DocumentFile], config: SignatureConfig, f
     """Compute the signatures of the documents in `files` and leave them staged below `folder`."""
 
     def build(pipeline: beam.Pipeline) -> Any:
-        listed = pipeline | "List" >> beam.Create(list(files)) | "Spread" >> beam.Reshuffle()
+        listed = pipeline | "List" >> beam.Create(list(files), reshuffle=False) | "Spread" >> beam.Reshuffle()
         return listed | "Sign" >> SignDocuments(config, folder)
 
     run_pipeline(build, engine, "dedup-signatures", folder)

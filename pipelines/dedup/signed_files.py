@@ -5,17 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.engine.parquet_pages import values_in_pages
 from pipelines.engine.staging import part_name
 from schemas.catalog import require_manifest
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError
 from schemas.storage import Folder
 
-__all__ = ["DocumentFile", "SignedFile", "document_files", "read_documents", "read_texts", "signed_files"]
+__all__ = [
+    "DocumentFile",
+    "SignedFile",
+    "document_files",
+    "read_documents",
+    "read_some_texts",
+    "read_texts",
+    "signed_files",
+]
+
+
+# Where fewer than one document in so many is wanted, pages of texts are read and not all of them: 13 of 2,500 texts of
+# 3 kB take 2 ms in place of 18, one in four of them about as long either way.
+_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -80,6 +95,30 @@ def read_documents(file: DocumentFile, ids: pa.Array, columns: list[str]) -> Ite
                 yield parquet.read_row_group(group, columns=columns).filter(met)
 
 
+def _texts_of_group(parquet: pq.ParquetFile, stream: pa.NativeFile, group: int, ids: pa.Array) -> pa.Table:
+    """`document_id` and `text` of the documents of a row group that have one of these ids."""
+    there = parquet.read_row_group(group, columns=["document_id"], use_threads=False)
+    rows = np.flatnonzero(pc.is_in(there["document_id"], value_set=ids).to_numpy())
+    found = None
+    if len(rows) * _FEW < there.num_rows:
+        found = values_in_pages(parquet, stream, group, "text", rows)
+    if found is not None:
+        texts = pa.array(found, pa.binary()).cast(pa.string())
+        return there.take(pa.array(rows)).append_column(parquet.schema_arrow.field("text"), texts)
+    whole = parquet.read_row_group(group, columns=["document_id", "text"], use_threads=False)
+    return whole.take(pa.array(rows))
+
+
+def read_some_texts(file: DocumentFile, ids: pa.Array) -> Iterator[pa.Table]:
+    """`document_id` and `text` of the documents of a file that have one of these ids, one row group at a time."""
+    with Folder(file.folder_url).open_arrow(file.name) as stream:
+        parquet = pq.ParquetFile(stream)
+        for group in range(parquet.num_row_groups):
+            rows = _texts_of_group(parquet, stream, group, ids)
+            if rows.num_rows:
+                yield rows
+
+
 def read_texts(file: DocumentFile, ids: pa.Array) -> Iterator[pa.Table]:
     """`document_id` and `text` of some documents of a file, one row group at a time.
 
@@ -91,7 +130,7 @@ def read_texts(file: DocumentFile, ids: pa.Array) -> Iterator[pa.Table]:
         ContractError: the file does not hold all of them.
     """
     found = 0
-    for rows in read_documents(file, ids, ["document_id", "text"]):
+    for rows in read_some_texts(file, ids):
         found += rows.num_rows
         yield rows
     if found != len(ids):

@@ -51,6 +51,10 @@ class DedupUnits:
         return TableDigests(self.root, self.order)
 
     @cached_property
+    def _signing(self) -> SignatureConfig:
+        return self.config.narrowed(SignatureConfig)
+
+    @cached_property
     def _writers(self) -> PrefixFingerprints:
         """The units that wrote the documents."""
         manifests = (manifest_of(self.root, "documents", key) for key in self.order)
@@ -68,7 +72,7 @@ class DedupUnits:
             version=self.version,
             key=self.order[position],
             table="signatures",
-            config=self.config.narrowed(SignatureConfig),
+            config=self._signing,
             inputs=(self._tables.record("documents", self.order[position]),),
         )
 

@@ -1,7 +1,7 @@
 """Beam steps Group, Read, Compute twice, then Group and Write: from candidate pairs to edges.
 
 The left texts of pairs are read file by file and travel, as hashed sets, to the files of their right ones. Each file is
-read twice at most, and each set travels once per file that it has partners in, however many files there are.
+read twice at most, and each set travels once per group of files that it has partners in, however many there are.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 from apache_beam.typehints import with_output_types
 
 from pipelines.dedup.edge_job import EdgeJob
-from pipelines.dedup.pair_blocks import portion, unique_pairs
+from pipelines.dedup.pair_blocks import by_group, portion, unique_pairs
 from pipelines.dedup.set_blocks import joined_pairs, left_sets
 from pipelines.dedup.sign_documents import spilled
 from pipelines.dedup.signed_files import read_texts
 from pipelines.dedup.verification import comparable_sets, similarities
 from pipelines.engine.spill import NumberedRef, SpillRef, read_spills
 from pipelines.engine.write_parts import GroupAndWriteParts, PartWriter
-from schemas.tables import EDGES
+from schemas.tables import EDGES, ID
 
 __all__ = ["VerifyCandidates"]
 
@@ -76,14 +76,16 @@ class _ReadLeft(beam.DoFn):
 class _ComputeLeftSets(beam.DoFn):
     def __init__(self, job: EdgeJob) -> None:
         self._job = job
+        sizes = [len(group) for group in job.groups()]
+        self._groups = np.repeat(np.arange(len(sizes)), sizes)
 
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
     def process(self, element: _LeftTexts) -> Iterator[NumberedRef]:
         sets = comparable_sets(element.texts["text"].combine_chunks(), self._job.config)
-        for right_file, rows in left_sets(element.pairs, element.texts["document_id"], sets, element.file):
-            yield from self._spill.add("sets", right_file, rows)
+        for group, rows in left_sets(element.pairs, element.texts["document_id"], sets, element.file, self._groups):
+            yield from self._spill.add("sets", group, rows)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from spilled(self._spill.flush())
@@ -91,11 +93,11 @@ class _ComputeLeftSets(beam.DoFn):
 
 @dataclass(frozen=True)
 class _RightTexts:
-    """Some texts of a file, and where the sets lie that they are to be compared with."""
+    """Some texts of a group of files, and where the sets lie that they are to be compared with."""
 
-    file: int
+    group: int
     number: int
-    texts: pa.Table
+    texts: pa.Table  # `document_id`, `text` and `file`
     left: Sequence[SpillRef]
 
 
@@ -104,35 +106,51 @@ class _ReadRight(beam.DoFn):
         self._job = job
 
     def process(self, element: tuple[int, Iterable[tuple[str, SpillRef]]]) -> Iterator[_RightTexts]:
-        file, found = element
+        group, found = element
         references = [reference for _, reference in found]
-        ids = [pc.list_flatten(rows["right_ids"]).unique() for rows in read_spills(references)]
-        texts = read_texts(self._job.files[file].documents, pa.concat_arrays(ids).unique())
+        texts = self._texts(self._named(references))
         for number, some in enumerate(_split(texts, self._job.memory_bytes // _TEXT_BYTES)):
-            yield _RightTexts(file, number, some, references)
+            yield _RightTexts(group, number, some, references)
+
+    def _named(self, references: Sequence[SpillRef]) -> pa.Table:
+        """The right texts of sets: `file` and `document_id`, one row each."""
+        named = pa.schema([("file", pa.int32()), ("document_id", ID)]).empty_table()
+        for rows in read_spills(references):
+            columns = [pc.list_flatten(rows[name]) for name in ("right_files", "right_ids")]
+            named = pa.concat_tables([named, pa.table(columns, schema=named.schema)])
+            named = named.group_by(named.column_names).aggregate([])
+        return named
+
+    def _texts(self, named: pa.Table) -> Iterator[pa.Table]:
+        for file, rows in by_group(named, named["file"].to_numpy()):
+            for texts in read_texts(self._job.files[file].documents, rows["document_id"].combine_chunks()):
+                yield texts.append_column("file", pa.array(np.full(texts.num_rows, file, dtype=np.int64)))
 
 
 @with_output_types(NumberedRef)
 class _ComputeSimilarities(beam.DoFn):
     def __init__(self, job: EdgeJob) -> None:
         self._job = job
+        keys = [file.key for file in job.files]
+        self._names = pa.table({"source": [one.source for one in keys], "partition": [one.partition for one in keys]})
 
     def start_bundle(self) -> None:
         self._spill = self._job.spill()
 
     def process(self, element: _RightTexts) -> Iterator[NumberedRef]:
-        config, key, count = self._job.config, self._job.files[element.file].key, 0
+        config, count = self._job.config, 0
         right = comparable_sets(element.texts["text"].combine_chunks(), config)
         for rows in read_spills(element.left):
-            left, pairs = joined_pairs(rows, element.texts["document_id"].combine_chunks())
+            left, pairs = joined_pairs(rows, element.texts)
             values = similarities(left, right, (pairs.left_set, pairs.right_set), config.threshold)
             count += len(values)
             alike = np.flatnonzero(values >= config.threshold)
+            names = self._names.take(pa.array(pairs.right_files[alike]))
             similar = {
                 "left_id": pairs.left_ids.take(pa.array(alike)),
                 "right_id": pairs.right_ids.take(pa.array(alike)),
-                "right_source": pa.array([key.source] * len(alike), pa.string()),
-                "right_partition": pa.array([key.partition] * len(alike), pa.string()),
+                "right_source": names["source"],
+                "right_partition": names["partition"],
                 "similarity": pa.array(values[alike]),
                 "band": pairs.bands.take(pa.array(alike)),
             }
@@ -141,7 +159,7 @@ class _ComputeSimilarities(beam.DoFn):
             for file in np.unique(files).tolist():
                 part = self._job.files[file].documents.number
                 yield from self._spill.add("edges", part, edges.filter(pa.array(files == file)))
-        self._job.tally(f"right-{element.file:09d}-{element.number:06d}", candidate_pairs=count)
+        self._job.tally(f"right-{element.group:09d}-{element.number:06d}", candidate_pairs=count)
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from spilled(self._spill.flush())

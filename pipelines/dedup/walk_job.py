@@ -104,7 +104,7 @@ def _run(tasks: list[_Task], folder: Folder, engine: Engine) -> None:
     from pipelines.engine.runner import run_pipeline
 
     def build(pipeline: beam.Pipeline) -> Any:
-        listed = pipeline | "List" >> beam.Create(tasks) | "Spread" >> beam.Reshuffle()
+        listed = pipeline | "List" >> beam.Create(tasks, reshuffle=False) | "Spread" >> beam.Reshuffle()
         return listed | "Walk" >> beam.Map(_walk_task) | "Write" >> beam.Map(_write_task, folder.url)
 
     run_pipeline(build, engine, "dedup-walk", folder)

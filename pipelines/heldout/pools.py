@@ -62,11 +62,12 @@ class Pools:
             self._chosen[document.split, kind].update(choose(pieces, limit, self.config.seed, "within the document"))
 
     def _cuts(self, document: KeptDocument) -> Iterable[Cut]:
-        yield from pairs(document.text, document.title, self.config.answer_characters)
+        text, ends, answer_characters = document.text, document.sentence_ends, self.config.answer_characters
+        yield from pairs(text, ends, document.title, answer_characters)
         if document.split != "validation":
-            yield from continuations(document.text, self.config.context_characters, self.config.answer_characters)
-            yield from last_words(document.text)
-            yield from phrases(document.text)
+            yield from continuations(text, ends, self.config.context_characters, answer_characters)
+            yield from last_words(text, ends)
+            yield from phrases(text)
 
     def pieces(self, split: Split, kinds: Sequence[str]) -> list[Piece]:
         """The chosen pieces of some kinds; those of other splits without what is also a training piece."""

@@ -31,7 +31,7 @@ from schemas.tasks import Suite, suite_text
 
 __all__ = ["STAGE_VERSION", "TABLE", "pending", "run", "suite_key"]
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 TABLE = "heldout"
 
 

@@ -22,8 +22,10 @@ _BLOCK_BYTES = 2**16
 _MOST_HEADER_BYTES = 2**20
 _WARC_END = re.compile(rb"\n\r*\n")
 _WARC_VERSION = re.compile(rb"WARC/[0-9]+\.[0-9]+[ \t]*\r*\n")
-_FOLD = re.compile(rb"\r*\n[ \t]+")
-_FIELD = rb"(?im)^[ \t\v\f\r]*%s[ \t\v\f\r]*:[ \t\v\f\r]*([^\n]*?)[ \t\v\f\r]*$"
+# Patterns that start at one place of a run only: a header of a mebibyte of blanks costs its length and not its square.
+_FOLD = re.compile(rb"(?<!\r)\r*+\n[ \t]+")
+_BLANKS = b" \t\v\f\r"
+_FIELD = rb"(?im)^[ \t\v\f\r]*%s[ \t\v\f\r]*:([^\n]*)"
 _CONTENT_LENGTH = re.compile(_FIELD % rb"content-length")
 _WARC_TYPE = re.compile(_FIELD % rb"warc-type")
 _ARC_LINE = re.compile(rb"([^\n]+) [^ \n]* [0-9]{8,14} [^ \n]* ([0-9]{1,15})[\r\n]*")
@@ -61,7 +63,8 @@ def plain_blocks(stream: IO[bytes], members: dict[int, int]) -> Iterator[bytes]:
             except zlib.error:
                 yield from _until_damage(before, block)
             plain += len(found)
-            yield found
+            # A block may grow a thousand times; the window behind moves what it holds for each record.
+            yield from (found[start : start + _BLOCK_BYTES] for start in range(0, len(found), _BLOCK_BYTES))
             block = member.unused_data
             member = None if member.eof else member
     if member is not None:
@@ -96,9 +99,9 @@ def _warc_frame(window: Window) -> _Frame | None:
     header = _FOLD.sub(b" ", header)
     length = _CONTENT_LENGTH.search(header)
     kind = _WARC_TYPE.search(header)
-    if not length or not re.fullmatch(rb"[0-9]{1,15}", length[1]):
+    if not length or not re.fullmatch(rb"[0-9]{1,15}", length[1].strip(_BLANKS)):
         return None
-    return _Frame(kind[1].decode("latin-1").lower() if kind else "", int(length[1]))
+    return _Frame(kind[1].strip(_BLANKS).decode("latin-1").lower() if kind else "", int(length[1]))
 
 
 def _arc_frame(window: Window) -> _Frame | None:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, cast
+from typing import IO
 
 from pipelines.sources.archive_scan import count_archive
-from pipelines.sources.compression import GzipMembers, codec_of, open_plain
+from pipelines.sources.compression import Places, codec_of, open_plain
 from pipelines.sources.headers import parse_header_block
 from pipelines.sources.http_content import parse_response
 from pipelines.sources.items import Address, DamagedInputError, DeadItem, Item, WorkItem, parse_time
@@ -37,8 +37,9 @@ class _Plain:
     def __init__(self, raw: IO[bytes], work: WorkItem) -> None:
         codec = codec_of(raw.read(16))
         raw.seek(work.start)
-        self._stream = open_plain(raw, codec, work.url, work.start)
-        self._members = cast(GzipMembers, self._stream.raw).members if work.by_member else {}
+        self._members: Places = {}
+        places = self._members if work.by_member else None
+        self._stream = open_plain(raw, codec, work.url, work.start, places)
         self._by_member = work.by_member
         self._base = work.start
         self.position = 0

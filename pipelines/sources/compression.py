@@ -15,9 +15,10 @@ from pipelines.sources.members import Members
 from pipelines.sources.zstandard_frames import ZSTD_MAGIC, is_skippable, zstd_decompressors
 from schemas.errors import InputError
 
-__all__ = ["Codec", "GzipMembers", "codec_of", "open_plain"]
+__all__ = ["Codec", "GzipMembers", "Places", "codec_of", "open_plain"]
 
 Codec = Literal["gzip", "bzip2", "xz", "zstd"]
+Places = dict[int, int]
 
 _MAGIC: dict[bytes, Codec] = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", ZSTD_MAGIC: "zstd"}
 _BLOCK_BYTES = 64 * 1024
@@ -52,15 +53,10 @@ class _Source(io.RawIOBase):
 
 
 class GzipMembers(io.RawIOBase):
-    """Plain content of all members of a gzip file (RFC 1952), with the place of each member.
+    """Plain content of all members of a gzip file (RFC 1952)."""
 
-    Attributes:
-        members: byte in the file at which a member begins, by the byte of plain content with which it begins.
-            Readers may remove what they have passed.
-    """
-
-    def __init__(self, source: IO[bytes], offset: int = 0) -> None:
-        """Read members from `source`, which stands at byte `offset` of the file."""
+    def __init__(self, source: IO[bytes], offset: int = 0, places: Places | None = None) -> None:
+        """Read members from `source`, which stands at byte `offset` of the file; see `open_plain` for `places`."""
         self._source = source
         self._taken = offset  # bytes of the file taken from the source
         self._held = b""  # taken, but not yet decompressed
@@ -69,7 +65,7 @@ class GzipMembers(io.RawIOBase):
         self._plain = 0
         self._cause: str | None = None  # why there is nothing after what is salvaged
         self._ready = b""
-        self.members: dict[int, int] = {}
+        self._places = places
 
     def readable(self) -> bool:
         """True."""
@@ -87,7 +83,8 @@ class GzipMembers(io.RawIOBase):
         if not self._held:
             return None
         self._member_start = self._taken - len(self._held)
-        self.members[self._plain] = self._member_start
+        if self._places is not None:
+            self._places[self._plain] = self._member_start
         return zlib.decompressobj(16 + zlib.MAX_WBITS)
 
     def _decompress(self, member: zlib._Decompress, limit: int) -> bytes:
@@ -139,21 +136,32 @@ class GzipMembers(io.RawIOBase):
         return len(data)
 
 
-def open_plain(stream: IO[bytes], codec: Codec | None, name: str, offset: int = 0) -> io.BufferedReader[Any]:
+def open_plain(
+    stream: IO[bytes], codec: Codec | None, name: str, offset: int = 0, places: Places | None = None
+) -> io.BufferedReader[Any]:
     """Plain content of a stream, compressed or not, that stands at byte `offset` of the file `name`.
 
     Reading raises `DamagedInputError` where the compressed bytes are damaged or end early.
+
+    Args:
+        stream: the file.
+        codec: how it is compressed.
+        name: for messages.
+        offset: where it stands.
+        places: takes the byte of the file at which each member of gzip, bzip2 or xz begins, by the byte of plain
+            content with which it begins. A file may have millions of members: who gives it removes what was passed.
     """
     source: io.BufferedReader[Any] = io.BufferedReader(_Source(stream, name), _BLOCK_BYTES)
     if codec is None:
         return source
     raw: io.RawIOBase
     if codec == "gzip":
-        raw = GzipMembers(source, offset)
+        raw = GzipMembers(source, offset, places)
     elif codec == "bzip2":
-        raw = Members(source, codec, lambda _source: bz2.BZ2Decompressor)
+        raw = Members(source, codec, lambda _source: bz2.BZ2Decompressor, places)
     elif codec == "xz":
-        raw = Members(source, codec, lambda _source: partial(lzma.LZMADecompressor, memlimit=_MOST_XZ_MEMORY))
+        xz = partial(lzma.LZMADecompressor, memlimit=_MOST_XZ_MEMORY)
+        raw = Members(source, codec, lambda _source: xz, places)
     else:
-        raw = Members(source, codec, zstd_decompressors)
+        raw = Members(source, codec, zstd_decompressors, None)  # may begin at the first one alone: dictionaries
     return io.BufferedReader(raw, _BLOCK_BYTES)

@@ -22,24 +22,27 @@ Found = tuple[bytes, bool]  # plain bytes, and whether damage ended them
 
 
 def _inflate(data: bytes, limit: int, window_bits: int) -> Found:
-    found = b""
-    while data and len(found) < limit:  # member behind member
-        member = zlib.decompressobj(window_bits)
-        before = len(found)
+    found = bytearray()
+    member, place = zlib.decompressobj(window_bits), 0
+    first, before = 0, 0  # place of the member in hand, and what came before it
+    while place < len(data) and len(found) < limit:
+        given = data[place : place + _GIVEN_BYTES]
         try:
-            found += member.decompress(data, limit - len(found))
+            found += member.decompress(given, limit - len(found))
         except zlib.error:
-            return found + _before_damage(data, limit - len(found), window_bits), True
-        if not member.eof or len(found) == before:
-            return found, False
-        data = member.unused_data
-    return found, False
+            return bytes(found[:before]) + _before_damage(data[first:], limit - before, window_bits), True
+        place += len(given) - len(member.unused_data) - len(member.unconsumed_tail)
+        if member.eof:  # member behind member
+            if len(found) == before:
+                break
+            member, first, before = zlib.decompressobj(window_bits), place, len(found)
+    return bytes(found), False
 
 
 def _before_damage(data: bytes, limit: int, window_bits: int) -> bytes:
     # zlib gives nothing back from a call that fails; in small pieces, all but the last one comes out.
     member = zlib.decompressobj(window_bits)
-    found = b""
+    found = bytearray()
     for start in range(0, len(data), 256):
         try:
             found += member.decompress(data[start : start + 256], max(1, limit - len(found)))
@@ -47,7 +50,7 @@ def _before_damage(data: bytes, limit: int, window_bits: int) -> bytes:
             break
         if len(found) >= limit:
             break
-    return found
+    return bytes(found)
 
 
 def _deflate(data: bytes, limit: int) -> Found:

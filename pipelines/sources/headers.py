@@ -28,15 +28,15 @@ def _decoded(data: bytes) -> str:
 
 def parse_header_block(block: bytes) -> HeaderBlock:
     """Parse a block; lines that begin with white space go on with the line before, lines without colon are left out."""
-    lines: list[bytes] = []
+    lines: list[list[bytes]] = []  # pieces of each line
     for line in block.split(b"\n"):
         if line[:1] in {b" ", b"\t"} and lines:
-            lines[-1] += b" " + line.strip()
+            lines[-1].append(line.strip())
         else:
-            lines.append(line.strip())
+            lines.append([line.strip()])
     fields: dict[str, str] = {}
-    for line in lines[1:]:
-        name, colon, value = line.partition(b":")
+    for pieces in lines[1:]:
+        name, colon, value = b" ".join(pieces).partition(b":")
         if colon:
             fields.setdefault(_decoded(name.strip()).lower(), _decoded(value.strip()))
-    return HeaderBlock(_decoded(lines[0]), fields)
+    return HeaderBlock(_decoded(b" ".join(lines[0])), fields)

@@ -15,6 +15,8 @@ __all__ = ["HttpResponse", "parse_response"]
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})")
 _CHUNK_SIZE = re.compile(rb"[0-9a-fA-F]{1,15}[ \t]*(?:;[^\n]{0,1000})?\r?\n")
 _END_OF_HEADER = re.compile(rb"\n\r*\n")
+# What lies behind it is not looked at: each line costs a hundred bytes, and a header may be as long as a page.
+_MOST_HEADER_BYTES = 2**20
 # More layers than any server puts on; each costs as much as a page.
 _MOST_CODINGS = 4
 
@@ -72,7 +74,7 @@ def parse_response(block: bytes, limit: int) -> HttpResponse:
     if not status:
         return HttpResponse(None, None, None, block[: limit + 1])
     end = _END_OF_HEADER.search(block)
-    header = parse_header_block(block[: end.start()] if end else block)
+    header = parse_header_block(block[: min(end.start() if end else len(block), _MOST_HEADER_BYTES)])
     body = block[end.end() :] if end else b""
     chunked = "chunked" in (header.get("transfer-encoding") or "").lower()
     stated = (header.get("content-encoding") or "").lower().split(",")

@@ -12,11 +12,13 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-
-import httpx
+from typing import TYPE_CHECKING
 
 from schemas.configs.sources import FetchConfig
 from schemas.errors import InputError, StageError
+
+if TYPE_CHECKING:  # the library is imported for the first file on a web server: it takes 0.1 s
+    import httpx
 
 __all__ = ["CutError", "HttpStore", "RemoteInfo"]
 
@@ -63,6 +65,8 @@ class _Body:
 
     def read(self, most: int) -> bytes:
         """The next bytes, at most so many; none at the end."""
+        import httpx
+
         try:
             self._held = self._held or next(self._chunks, b"")
         except httpx.TransportError as error:
@@ -78,6 +82,8 @@ class _Body:
 
 @cache
 def _certificates() -> ssl.SSLContext:
+    import httpx
+
     # Reading the certificates takes longer than most requests.
     return httpx.create_ssl_context()
 
@@ -111,6 +117,8 @@ class HttpStore:
             InputError: it will be the same whenever it is asked for.
             CutError: it may be another one later.
         """
+        import httpx
+
         client = httpx.Client(
             timeout=self._fetch.timeout_seconds, follow_redirects=True, headers=_HEADERS, verify=_certificates()
         )

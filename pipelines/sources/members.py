@@ -11,13 +11,18 @@ from backports import zstd
 
 from pipelines.sources.items import DamagedInputError
 
-__all__ = ["Decompressor", "Members"]
+__all__ = ["Decompressor", "Members", "most_plain_bytes"]
 
 _READ_BYTES = 64 * 1024
 # Deflate cannot grow content more than 1,032 times; what grows more under another codec is a bomb, not a text. The
 # first 64 MiB are free, so that a small file of one repeated line passes.
 _MOST_GROWTH = 1_100
 _FREE_BYTES = 64 * 2**20
+
+
+def most_plain_bytes(packed: int) -> int:
+    """What so many bytes may grow to when they are decompressed; more is a decompression bomb."""
+    return _FREE_BYTES + _MOST_GROWTH * packed
 
 
 class Decompressor(Protocol):
@@ -40,17 +45,14 @@ class Decompressor(Protocol):
 
 
 class Members(io.RawIOBase):
-    """Plain content of all members, one behind the other; all before a damage comes out.
-
-    Attributes:
-        members: byte in the file at which a member begins, by the byte of plain content with which it begins.
-    """
+    """Plain content of all members, one behind the other; all before a damage comes out."""
 
     def __init__(
         self,
         source: io.BufferedReader[Any],
         codec: str,
         prepare: Callable[[io.BufferedReader[Any]], Callable[[], Decompressor]],
+        places: dict[int, int] | None,
     ) -> None:
         """Read members from `source`.
 
@@ -59,6 +61,7 @@ class Members(io.RawIOBase):
             codec: its name.
             prepare: takes what comes before the first member from the source; gives what makes a decompressor for
                 each member.
+            places: takes the byte in the file at which each member begins, by that of plain content.
         """
         self._source = source
         self._codec = codec
@@ -69,7 +72,7 @@ class Members(io.RawIOBase):
         self._taken = 0
         self._plain = 0
         self._ready = b""
-        self.members: dict[int, int] = {}
+        self._places = places
 
     def readable(self) -> bool:
         """True."""
@@ -86,8 +89,8 @@ class Members(io.RawIOBase):
             self._held = b""  # zero bytes behind a member are padding
         if self._plain:
             self._held = self._held.lstrip(b"\0")
-        if self._held:
-            self.members[self._plain] = self._taken - len(self._held)
+        if self._held and self._places is not None:
+            self._places[self._plain] = self._taken - len(self._held)
         return bool(self._held)
 
     def _decompress(self, member: Decompressor) -> bytes:
@@ -123,7 +126,7 @@ class Members(io.RawIOBase):
             self._ready = self._decompress(self._member)
             if self._member.eof:
                 self._member = None
-        if self._plain > _FREE_BYTES + _MOST_GROWTH * self._taken:
+        if self._plain > most_plain_bytes(self._taken):
             raise DamagedInputError(
                 f"{self._taken} bytes of {self._codec} grow to more than {self._plain}: a decompression bomb"
             )

@@ -2,29 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Generator, Iterator
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.sources.items import Address, DeadItem, Item, ItemError, WorkItem
+from pipelines.sources.members import most_plain_bytes
+from pipelines.sources.parquet_pages import PageHeaderError, dictionary_bytes, largest_page
 from pipelines.sources.remote_files import open_source
-from pipelines.sources.row_items import row_item, stated_value
+from pipelines.sources.row_items import column_value, row_item
 from pipelines.sources.source_format import ItemCount, RawInput, ReadSettings, SourceFormat
+from schemas.errors import CorpusmillError
 
 __all__ = ["PARQUET", "count_parquet", "read_parquet"]
 
-# Rows that are held in memory at a time.
-_BATCH_ROWS = 256
+# Rows that are held in memory at a time: so many, and of no more bytes than these where several are.
+_BATCH_ROWS, _BATCH_BYTES = 256, 32 * 2**20
+# Without it Arrow reads all of a column chunk at once.
+_BUFFER_BYTES = 2**20
+# Of the largest items allowed: what the pages of one row may take, which Arrow decompresses as a whole. pyarrow writes
+# up to 1,024 rows a page, however long they are.
+_PAGE_ITEMS = 24
 
 
-def _text_bytes(file: pq.ParquetFile, group: int, column: str) -> int:
-    try:
-        batches = file.iter_batches(row_groups=[group], columns=[column])
-        return sum(pc.sum(pc.binary_length(batch.column(0))).as_py() or 0 for batch in batches)
-    except (pa.ArrowException, OSError):
-        return 0  # its rows become dead letters
+class _RefusedError(CorpusmillError):
+    """The rows of a row group cannot be read within the memory of a worker."""
+
+
+def _open(stream: IO[bytes]) -> pq.ParquetFile:
+    return pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES)
+
+
+def _batches(
+    file: pq.ParquetFile, stream: IO[bytes], group: int, columns: list[str], settings: ReadSettings
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group, few at a time.
+
+    Raises:
+        _RefusedError: its pages are too large.
+        pa.ArrowException: it is damaged.
+        OSError: the same.
+        PageHeaderError: the same.
+    """
+    about = file.metadata.row_group(group)
+    chunks = [about.column(number) for number in range(about.num_columns)]
+    wanted = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns]
+    stated = sum(chunk.total_uncompressed_size for chunk in wanted)
+    limit = _PAGE_ITEMS * settings.max_item_bytes
+    if stated > limit:
+        pages = sum(largest_page(stream, chunk) for chunk in wanted)
+        if pages > limit:
+            raise _RefusedError(
+                f"its row group has pages of {pages} bytes, {limit} are allowed ({_PAGE_ITEMS} times max_item_bytes); "
+                "write the file with fewer rows a row group"
+            )
+    large = [chunk for chunk in wanted if chunk.total_uncompressed_size * _BATCH_ROWS > _BATCH_BYTES]
+    longest = max((dictionary_bytes(stream, chunk) for chunk in large), default=0)  # one value may be that of all rows
+    each = max(longest, stated // max(1, about.num_rows), 1)
+    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // each))
+    yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
+
+
+def _lengths(texts: pa.Array) -> list[int]:
+    """Bytes of each text, 0 for what is none."""
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.cast(texts.type.value_type)
+    if pa.types.is_string_view(texts.type):
+        texts = texts.cast(pa.large_string())
+    kind = texts.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return [0] * len(texts)
+    return [length or 0 for length in pc.binary_length(texts).to_pylist()]
+
+
+def _text_bytes(file: pq.ParquetFile, stream: IO[bytes], settings: ReadSettings, most: int) -> int:
+    """Bytes of the texts of all rows that can be read, until they are more than `most`."""
+    found = 0
+    for group in range(file.num_row_groups):
+        try:
+            for batch in _batches(file, stream, group, [settings.columns.text], settings):
+                found += sum(_lengths(batch.column(0)))
+                if found > most:
+                    return most
+        except (pa.ArrowException, OSError, PageHeaderError, _RefusedError):
+            continue  # its rows become dead letters
+    return found
 
 
 def count_parquet(raw: RawInput) -> ItemCount:
@@ -37,7 +103,7 @@ def count_parquet(raw: RawInput) -> ItemCount:
     column = raw.settings.columns.text
     with raw.open_again() as stream:
         try:
-            file = pq.ParquetFile(stream)
+            file = _open(stream)
         except (pa.ArrowException, OSError):
             count.items["file"] = 1
             return count
@@ -46,7 +112,7 @@ def count_parquet(raw: RawInput) -> ItemCount:
             return count
         groups = range(file.num_row_groups)
         count.items["row"] = sum(file.metadata.row_group(group).num_rows for group in groups)
-        count.payload_bytes = sum(_text_bytes(file, group, column) for group in groups)
+        count.payload_bytes = _text_bytes(file, stream, raw.settings, most_plain_bytes(raw.file.size))
     return count
 
 
@@ -57,7 +123,7 @@ def _row(batch: pa.RecordBatch, index: int, work: WorkItem, place: int, settings
             values = {name: batch.column(name)[index].as_py() for name in batch.schema.names}
         except ValueError as error:
             raise ItemError("damaged-row", f"a value cannot be decoded: {error}") from error
-        url = stated_value(values.get(settings.columns.url))
+        url = column_value(values, settings.columns.url)
         return row_item(values, work, place, settings)
     except ItemError as error:
         address = Address(record_file=work.url, record_offset=place)
@@ -65,24 +131,37 @@ def _row(batch: pa.RecordBatch, index: int, work: WorkItem, place: int, settings
 
 
 def _rows_of_group(
-    file: pq.ParquetFile, group: int, first: int, work: WorkItem, settings: ReadSettings
-) -> Iterator[Item | DeadItem]:
-    wanted = set(settings.columns.model_dump().values())
+    file: pq.ParquetFile,
+    stream: IO[bytes],
+    group: int,
+    first: int,
+    bytes_left: int,
+    work: WorkItem,
+    settings: ReadSettings,
+) -> Generator[Item | DeadItem, None, int]:
+    """The rows of a row group; gives back how many bytes of text the file may still have."""
+    wanted = {part for name in settings.columns.model_dump().values() for part in (name, name.partition(".")[0])}
     columns = [name for name in file.schema_arrow.names if name in wanted]
     place, end = first, first + file.metadata.row_group(group).num_rows
-    problem = "its row group ends early"
+    name, problem = "damaged-row", "its row group ends early"
     try:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=columns):
-            for index in range(batch.num_rows):
+        for batch in _batches(file, stream, group, columns, settings):
+            for index, length in enumerate(_lengths(batch.column(settings.columns.text))):
+                bytes_left -= length
+                if bytes_left < 0:
+                    raise _RefusedError("the rows before it take as much as only a decompression bomb does")
                 if work.wants(place):
                     yield _row(batch, index, work, place, settings)
                 place += 1
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, PageHeaderError) as error:
         problem = f"its row group is damaged: {error}"
+    except _RefusedError as error:
+        name, problem = "too-large", str(error)
     for lost in range(place, end):
         if work.wants(lost):
             address = Address(record_file=work.url, record_offset=lost)
-            yield DeadItem(address=address, name="damaged-row", message=problem)
+            yield DeadItem(address=address, name=name, message=problem)
+    return bytes_left
 
 
 def read_parquet(work: WorkItem, settings: ReadSettings) -> Iterator[Item | DeadItem]:
@@ -94,7 +173,7 @@ def read_parquet(work: WorkItem, settings: ReadSettings) -> Iterator[Item | Dead
     with open_source(work.url, settings.fetch) as raw:
         address = Address(record_file=work.url)
         try:
-            file = pq.ParquetFile(raw)
+            file = _open(raw)
         except (pa.ArrowException, OSError) as error:
             yield DeadItem(address=address, name="damaged-file", message=str(error))
             return
@@ -103,9 +182,9 @@ def read_parquet(work: WorkItem, settings: ReadSettings) -> Iterator[Item | Dead
             message = f"no column {column} among {', '.join(names)}; name the one that holds the text (columns.text)"
             yield DeadItem(address=address, name="no-text", message=message)
             return
-        first = 0
+        first, bytes_left = 0, most_plain_bytes(raw.seek(0, io.SEEK_END))
         for group in range(file.num_row_groups):
-            yield from _rows_of_group(file, group, first, work, settings)
+            bytes_left = yield from _rows_of_group(file, raw, group, first, bytes_left, work, settings)
             first += file.metadata.row_group(group).num_rows
 
 

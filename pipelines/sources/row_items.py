@@ -8,7 +8,17 @@ from typing import Any
 from pipelines.sources.items import Address, Item, ItemError, WorkItem, parse_time
 from pipelines.sources.source_format import ReadSettings
 
-__all__ = ["row_item", "stated_value"]
+__all__ = ["column_value", "row_item", "stated_value"]
+
+
+def column_value(values: dict[str, Any], name: str) -> str | None:
+    """A value beside the text, by the name of its column or, as `metadata.url`, by its place in an object; as text."""
+    found: Any = values.get(name)
+    if found is None and "." in name:
+        found = values
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+    return stated_value(found)
 
 
 def stated_value(value: Any) -> str | None:
@@ -30,8 +40,8 @@ def row_item(values: dict[str, Any], work: WorkItem, place: int, settings: ReadS
     address = Address(
         record_file=work.url,
         record_offset=place,
-        record_id=stated_value(values.get(columns.id)),
-        captured_at=parse_time(stated_value(values.get(columns.date))),
+        record_id=column_value(values, columns.id),
+        captured_at=parse_time(column_value(values, columns.date)),
     )
     text = values.get(columns.text)
     if not isinstance(text, str):
@@ -41,8 +51,8 @@ def row_item(values: dict[str, Any], work: WorkItem, place: int, settings: ReadS
     return Item(
         kind="row",
         address=address,
-        url=stated_value(values.get(columns.url)),
+        url=column_value(values, columns.url),
         text=text,
-        title=stated_value(values.get(columns.title)),
-        language=stated_value(values.get(columns.language)),
+        title=column_value(values, columns.title),
+        language=column_value(values, columns.language),
     )

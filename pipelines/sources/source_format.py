@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any
 
-from pipelines.sources.compression import Codec, GzipMembers, codec_of, open_plain
+from pipelines.sources.compression import Codec, Places, codec_of, open_plain
 from pipelines.sources.inputs import InputFile
 from pipelines.sources.items import DeadItem, Item, WorkItem
-from pipelines.sources.members import Members
 from pipelines.sources.remote_files import open_source
 from schemas.configs.clean import CleanConfig
 from schemas.configs.sources import ColumnNames, FetchConfig
@@ -98,17 +97,19 @@ class RawInput:
         Raises:
             DamagedInputError: behind the last block that could be decompressed.
         """
-        return self.blocks_and_members()[0]
+        return self._blocks(None)
 
-    def blocks_and_members(self) -> tuple[Iterator[bytes], dict[int, int]]:
+    def blocks_and_members(self) -> tuple[Iterator[bytes], Places]:
         """The plain content, and the place in the file of each member begun so far, by its place in the content.
 
         There are none where decompression cannot begin at a member: Zstandard's may need a dictionary.
         """
-        plain = open_plain(self.stream, self.codec, self.file.url)
-        blocks = iter(partial(plain.read1, _BLOCK_BYTES), b"")  # `read` would lose what came before damage
-        can_begin = self.codec != "zstd" and isinstance(plain.raw, (Members, GzipMembers))
-        return blocks, plain.raw.members if can_begin else {}
+        members: Places = {}
+        return self._blocks(members), members
+
+    def _blocks(self, members: Places | None) -> Iterator[bytes]:
+        plain = open_plain(self.stream, self.codec, self.file.url, places=members)
+        return iter(partial(plain.read1, _BLOCK_BYTES), b"")  # `read` would lose what came before damage
 
     def open_again(self) -> IO[bytes]:
         """The file once more, for those who jump in it."""

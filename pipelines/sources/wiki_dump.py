@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from lxml import etree
 
-from pipelines.sources.formats import without_bom
+from pipelines.sources.formats import first_tag, without_bom
 from pipelines.sources.items import Address, DamagedInputError, DeadItem, Item, ItemError, WorkItem, parse_time
 from pipelines.sources.source_format import ReadSettings, SourceFormat, open_content
 from pipelines.sources.wiki_scan import count_pages
@@ -23,7 +23,7 @@ from pipelines.sources.wikitext import wikitext_to_text
 
 __all__ = ["WIKI_DUMP", "WikiHead", "read_head", "read_pages"]
 
-_ROOT = re.compile(rb"(?:\s+|<!--.*?-->|<\?.*?>)*<mediawiki[\s>]", re.DOTALL)
+_ROOT = re.compile(rb"<(?:!DOCTYPE\s+)?mediawiki[\s>\[]")
 _PAGE = re.compile(rb"<page[\s>]")
 _END = b"</mediawiki>"
 _WHITE = b" \t\r\n"
@@ -224,9 +224,14 @@ def read_pages(work: WorkItem, settings: ReadSettings) -> Iterator[Item | DeadIt
                 yield DeadItem(address=rest, name="damaged-rest", message=f"from byte {frame.place}: {error}")
 
 
+def _is_dump(head: bytes) -> bool:
+    plain = without_bom(head)
+    return bool(_ROOT.match(plain, first_tag(plain)))
+
+
 WIKI_DUMP = SourceFormat(
     name="wiki-dump",
-    matches=lambda head: bool(_ROOT.match(without_bom(head))),
+    matches=_is_dump,
     count=count_pages,
     read=read_pages,
 )

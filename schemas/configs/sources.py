@@ -14,7 +14,10 @@ class _Settings(BaseModel):
 
 
 class ColumnNames(_Settings):
-    """What the columns of JSONL and Parquet rows are called; a missing column other than the text's is no problem."""
+    """What the columns of JSONL and Parquet rows are called; a missing column other than the text's is no problem.
+
+    A dot leads into an object, as in `metadata.url`, for all but the text.
+    """
 
     text: str = Field("text", min_length=1, title="Text", description="column that holds the text")
     id: str = Field("id", min_length=1, title="Id", description="column that holds the row's own id")

@@ -118,7 +118,7 @@ def read_articles() -> list[Page]:
         html, _ = decode_body(body, None, html=True)
         text, blocks = truth[name].get("articleBody", ""), page_blocks(LexborHTMLParser(html))
         features = block_features(blocks)
-        pages.append(Page(blocks, features, labels_by(text, blocks.texts), size_weights(features), text))
+        pages.append(Page(blocks, features, labels_by(text, blocks.texts()), size_weights(features), text))
     return pages
 
 
@@ -130,12 +130,12 @@ def read_passages() -> list[Page]:
     for row in sorted(rows, key=lambda row: str(row["file"])):
         html, _ = decode_body(bodies[Path(row["file"]).name], None, html=True)
         blocks = page_blocks(LexborHTMLParser(html))
-        if not blocks.texts:
+        if not len(blocks):
             continue
         features = block_features(blocks)
-        careful, generous = (labels_by(teacher(html, mode), blocks.texts) for mode in ("precise", "fast"))
+        careful, generous = (labels_by(teacher(html, mode), blocks.texts()) for mode in ("precise", "fast"))
         labels, known = careful, np.where(careful == generous, 0.5, 0.1)
-        for place, block in enumerate(map(folded, blocks.texts)):
+        for place, block in enumerate(map(folded, blocks.texts())):
             for passages, label in ((row["with"], 1.0), (row["without"], 0.0)):
                 if any(folded(one) in block for one in passages):
                     labels[place], known[place] = label, 3.0

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipelines.cleaning.sentences import sentence_ends
 from pipelines.engine.settings import Engine
 from pipelines.engine.spill import bucket_of
 from pipelines.engine.staging import StagedTable, part_name, stage_parquet
@@ -55,6 +56,7 @@ def document_row(key: PartitionKey, name: str, text: str) -> dict[str, Any]:
         "url": name,
         "record_file": "a.warc.gz",
         "record_offset": 7,
+        "sentence_ends": sentence_ends(text, "en"),
     }
 
 

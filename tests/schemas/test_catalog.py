@@ -57,6 +57,12 @@ def test_what_is_not_committed_is_an_empty_table(committed: CorpusRoot) -> None:
     assert read_table(committed, "clusters", KEY).num_rows == 0  # its unit is there, and has no such table
 
 
+def test_columns_come_in_the_order_asked_for_and_one_that_is_not_there_is_named(committed: CorpusRoot) -> None:
+    assert read_table(committed, "duplicates", KEY, ["level", "removed_id"]).column_names == ["level", "removed_id"]
+    with pytest.raises(ContractError, match=r"part-1.parquet cannot be read: .*no_such.*; remove its manifest"):
+        read_table(committed, "duplicates", KEY, ["level", "no_such"])
+
+
 def test_tables_of_one_unit_share_a_manifest(committed: CorpusRoot) -> None:
     tables = ["documents", "dropped", "dead", "duplicates", "clusters", "edges", "tokens/bpe/test", "tokens/bpe/train"]
     assert [manifest_table(table) for table in tables] == [

@@ -21,8 +21,8 @@ __all__ = ["HashedSet", "UrlLists"]
 
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
-# Of one URL; a path deeper than this is cut.
-_MOST_PREFIXES = 32
+# Of one URL; a path deeper than this is cut. Names have 127 labels at most (RFC 1035, section 2.3.4).
+_MOST_PREFIXES, _MOST_LABELS = 32, 127
 
 
 class HashedSet:
@@ -80,7 +80,7 @@ class UrlLists:
         return float(getattr(self, "_" + rule.replace("-", "_"))(url.lower()))
 
     def _blocked_domains(self, url: str) -> int:
-        labels = _host(_hostname(url)).split(".")
+        labels = _host(_hostname(url)).split(".")[-_MOST_LABELS:]
         return sum(".".join(labels[start:]) in self._domains for start in range(len(labels)))
 
     def _blocked_urls(self, url: str) -> int:

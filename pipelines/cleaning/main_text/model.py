@@ -20,7 +20,6 @@ from pipelines.cleaning.main_text.page_blocks import PageBlocks
 __all__ = ["MainTextModel", "kept_blocks", "logistic", "main_text", "shipped_model"]
 
 F64 = NDArray[np.float64]
-_SAME_START = 80
 
 
 @dataclass(frozen=True)
@@ -46,16 +45,17 @@ def logistic(odds: F64) -> F64:
 
 def kept_blocks(blocks: PageBlocks, model: MainTextModel) -> list[int]:
     """Numbers of the blocks that are main text, in order; of blocks that start alike the first that is kept."""
-    if not blocks.texts:
+    if not len(blocks):
         return []
     first = block_features(blocks)
     likely = logistic(first.rows @ model.first)
     # Rounded, because the order in which a machine adds up may differ.
     judged = np.round(logistic(context_features(blocks, first, likely) @ model.second), 6)
+    chosen = np.flatnonzero(judged > model.threshold)
     kept, starts = [], set()
-    for place in np.flatnonzero(judged > model.threshold).tolist():
-        start = blocks.texts[place][:_SAME_START]
-        if not (first.repeats[place] and start in starts):
+    alike, repeats = first.alike[chosen].tolist(), first.repeats[chosen].tolist()
+    for place, start, repeat in zip(chosen.tolist(), alike, repeats, strict=True):
+        if not (repeat and start in starts):
             kept.append(place)
             starts.add(start)
     return kept
@@ -63,4 +63,4 @@ def kept_blocks(blocks: PageBlocks, model: MainTextModel) -> list[int]:
 
 def main_text(blocks: PageBlocks, model: MainTextModel | None = None) -> str:
     """The main text, one line a block; empty where the page has none."""
-    return "\n".join(blocks.texts[place] for place in kept_blocks(blocks, model or shipped_model()))
+    return "\n".join(blocks.texts(kept_blocks(blocks, model or shipped_model())))

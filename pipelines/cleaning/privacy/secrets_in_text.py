@@ -40,7 +40,12 @@ _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("SG.", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![\w-])"),  # SendGrid
     )
 )
-_JWT = re.compile(r"\b(eyJ[A-Za-z0-9_-]{10,})\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}", re.ASCII)
+# From the first `eyJ` of a run, and tried once a run: `eyJ-eyJ-…` would cost its square.
+_JWT = re.compile(
+    r"(?<![A-Za-z0-9_-])(?>[A-Za-z0-9_-]*?\b(?=eyJ))(eyJ[A-Za-z0-9_-]{10,}+)"
+    r"\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}",
+    re.ASCII,
+)
 # To its end line, or over what looks like its content where the end is missing.
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<kind>(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----"
@@ -69,7 +74,7 @@ def secrets_in_text(text: str) -> Iterator[Span]:
     if "eyJ" in text:
         for match in _JWT.finditer(text):
             if _is_token_header(match.group(1)):
-                yield match.span()
+                yield match.start(1), match.end()
     if "PRIVATE KEY" in text:
         for match in _PRIVATE_KEY.finditer(text):
             yield match.span()

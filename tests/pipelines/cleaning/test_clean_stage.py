@@ -289,6 +289,47 @@ def test_lists_of_the_user(corpus_root: CorpusRoot, tmp_path: Path) -> None:
     assert clean(corpus_root, given, **settings).counts["dropped.bad-words"] == 2
 
 
+TYPES = {
+    "text/html, text/html": "kept",
+    "text/html charset=utf-8": "kept",
+    "html": "kept",
+    "": "kept",
+    "Application/XHTML+XML": "kept",
+    "application/xml": "kept",
+    "image/png": "content-type",
+    "application/json": "content-type",
+}
+
+
+def test_pages_of_odd_types_and_charsets_are_pages(corpus_root: CorpusRoot, tmp_path: Path) -> None:
+    """None is left out for its charset or a stray NUL; a type that is none is told by the content."""
+    text = "Der Fluß war von Ufer zu Ufer gefroren, {}."
+    charsets = ("utf-16-le", "utf-16-be", "utf-8-sig", "utf-16", "iso-8859-1", "cp1252", "utf-8")
+    pages = {f"{one}.html": (one, text.format(number)) for number, one in enumerate(charsets)}
+    given = tmp_path / "in"
+    given.mkdir()
+    for name, (charset, content) in pages.items():
+        (given / name).write_bytes(f"<html><body><p>{content}</p></body></html>".encode(charset))
+    broken = text.format("nu\0ll")
+    (given / "nul.html").write_bytes(f"<html>\0<body><p>{broken}</p></body></html>".encode())
+    records = []
+    for number, stated in enumerate(TYPES):
+        body = f"HTTP/1.1 200 OK\r\nContent-Type: {stated}\r\n\r\n<html><p>{text.format(f'Typ {number}')}</p></html>"
+        block = body.encode()
+        head = f"WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: http://x.example/{number}\r\n"
+        records.append(f"{head}Content-Length: {len(block)}\r\n\r\n".encode() + block + b"\r\n\r\n")
+    (given / "types.warc").write_bytes(b"".join(records))
+    clean(corpus_root, given, **NO_RULES)
+    kept = read_table(corpus_root, "documents", KEY).to_pylist()
+    assert {row["text"] for row in kept if row["url"] is None} == {
+        *(content for _, content in pages.values()),
+        text.format("null"),
+    }
+    told = {row["url"]: "kept" for row in kept if row["url"]}
+    told |= {row["url"]: row["rules"][0] for row in read_table(corpus_root, "dropped", KEY).to_pylist()}
+    assert told == {f"http://x.example/{number}": what for number, what in enumerate(TYPES.values())}
+
+
 def test_missing_input(corpus_root: CorpusRoot, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no input "):
         clean(corpus_root, tmp_path / "nothing")

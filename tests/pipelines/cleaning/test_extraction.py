@@ -26,6 +26,8 @@ KOREAN = "한국어 문서는 여기에 있습니다. 다른 문자 집합으로
         (KOREAN.encode(), None, "utf-8"),
         (KOREAN.encode(), "text/html; charset=iso-8859-1", "utf-8"),
         (KOREAN.encode("utf-16-le"), "text/html; charset=utf-16", "utf-16-le"),
+        (f"<p>{KOREAN}</p>".encode("utf-16-be"), None, "utf-16-be"),
+        (f"<meta charset=utf-16><p>{KOREAN * 20}</p>".encode("utf-16-le"), "text/html; charset=utf-8", "utf-16-le"),
         ("caf\u00e9 ".encode("latin-1") + KOREAN.encode() * 9, "text/html; charset=utf-8", "utf-8"),
         (KOREAN.encode("euc-kr") * 9, "text/html; charset=utf-8", "euc-kr"),
         (KOREAN.encode("euc-kr") * 9, None, "euc-kr"),

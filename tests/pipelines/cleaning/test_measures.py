@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -37,8 +40,12 @@ def test_a_text_without_repetition_has_a_top_ngram_too() -> None:
     assert TextMeasures("this is a test.").top_ngram_characters(2) == pytest.approx(7 / 15)
 
 
+def words_of(measures: TextMeasures) -> list[str]:
+    return [measures.text[start:end] for start, end in zip(measures.places.starts, measures.places.ends, strict=True)]
+
+
 def test_words() -> None:
-    assert TextMeasures("Don't stop -- well-known, größer: 3.5 … 漢字").words == [
+    assert words_of(TextMeasures("Don't stop -- well-known, größer: 3.5 … 漢字")) == [
         "Don't",
         "stop",
         "well-known",
@@ -48,8 +55,32 @@ def test_words() -> None:
         "漢字",
     ]
     # Vowel signs belong to their letters, and a joiner holds a Persian word together.
-    assert TextMeasures("हिन्दी में नमस्ते").words == ["हिन्दी", "में", "नमस्ते"]
-    assert TextMeasures("می‌خواهم").words == ["می‌خواهم"]
+    assert words_of(TextMeasures("हिन्दी में नमस्ते")) == ["हिन्दी", "में", "नमस्ते"]
+    assert words_of(TextMeasures("می‌خواهم")) == ["می‌خواهم"]
+
+
+@cache
+def plain_words() -> re.Pattern[str]:
+    marks = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M")
+    return re.compile(rf"\w[\w\u200c\u200d{marks}]*(?:['’\-][\w\u200c\u200d{marks}]+)*")
+
+
+@given(st.one_of(st.text(), st.text("ab1_é日ि́‍'’- \n", max_size=60)))
+def test_words_are_those_of_the_pattern_and_numbered_by_what_they_are(text: str) -> None:
+    measures = TextMeasures(text)
+    words = plain_words().findall(text)
+    assert words_of(measures) == words
+    order = list(dict.fromkeys(words))
+    assert measures.places.numbers.tolist() == [order.index(word) for word in words]
+    assert [words[first] for first in measures.places.firsts] == order
+    assert measures.alphabetic_words == sum(any(map(str.isalpha, word)) for word in words)
+    assert measures.word_characters == sum(map(len, words))
+    assert measures.distinct_words(2) == {word for word in words if len(word) <= 2}
+
+
+def test_many_words_in_one_table_are_told_apart() -> None:
+    words = [first + second for first in map(chr, range(0x4E00, 0x4E40)) for second in map(chr, range(0x5E00, 0x5E40))]
+    assert TextMeasures(" ".join(words * 2)).places.numbers.tolist() == list(range(len(words))) * 2
 
 
 def _naive_duplicate_share(words: list[str], n: int, characters: int) -> float:

@@ -28,6 +28,10 @@ from pipelines.crawl.addresses import CheckedTransport, PrivateAddressError, is_
         ("fc00::1", False),
         ("::ffff:127.0.0.1", False),
         ("::ffff:8.8.8.8", True),
+        ("2002:7f00:1::", False),  # 6to4 of 127.0.0.1
+        ("2002:808:808::1", True),
+        ("64:ff9b::a01:203", False),  # NAT64 of 10.1.2.3
+        ("64:ff9b::808:808", True),
     ],
 )
 def test_global_addresses(address: str, expected: bool) -> None:

@@ -46,3 +46,23 @@ def test_a_second_process_takes_what_the_first_one_compiled(tmp_path: Path) -> N
         for _ in range(2)
     ]
     assert said == ["0 1\n", "1 0\n"]
+
+
+@pytest.mark.slow
+def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
+    (tmp_path / "doubling.py").write_text(
+        "from pipelines.dedup.compiled import compiled\n"
+        "@compiled\ndef doubled(value: int) -> int:\n    return 2 * value\n"
+    )
+    code = (
+        "import os, time\nfrom pathlib import Path\nfrom doubling import doubled\n"
+        f"here = Path({str(tmp_path)!r})\n(here / f'{{os.getpid()}}.ready').touch()\n"
+        "while len(list(here.glob('*.ready'))) < 4:\n    time.sleep(0.01)\n"
+        "print(doubled(4), sum(doubled.stats.cache_misses.values()))"
+    )
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": f"{_REPOSITORY}:{tmp_path}"}
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert sorted(process.communicate()[0] for process in started) == ["8 0\n", "8 0\n", "8 0\n", "8 1\n"]

@@ -203,7 +203,6 @@ def test_in_a_crowd_of_like_documents_the_runs_audit_looks_at_a_few(
     found = []
     for most in (3, 64):
         monkeypatch.setattr(audit_partition, "_MOST_LIKE", most)
-        monkeypatch.setattr(audit_partition, "_MEASURED_AT_ONCE", 2)
         corpus = make_corpus()
         corpus.put("p", {str(i): f"{chain('w', 0)} end{i}" for i in range(12)})
         shares = corpus.dedup(audit_documents=2).outcomes[-1].manifest.notes["audit"]
@@ -233,6 +232,8 @@ def test_a_run_says_what_it_changed_and_how_good_it_is(
     corpus.put("1", {"a": chain("w", 0)})
     corpus.put("2", {"b": chain("v", 0)})
     assert run_command(["run", "dedup", *settings]) == 0
+    said = capsys.readouterr().out
+    assert "sketches: 18 bands of 6 values; of pairs so alike this share is found:\n  0.3: 0.0130, 0.4: 0.0712," in said
     corpus.put("2", {"b": chain("w", 0) + " and more"})
     capsys.readouterr()
     assert run_command(["run", "dedup", *settings, "--partition", "1"]) == 0

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from processes import files, wait_until
 
 from pipelines.corpus_digest import corpus_digest
+from pipelines.dedup import edge_job
 from pipelines.dedup.band_index import KeyFilter
 from pipelines.dedup.stage import pending
 from schemas.corpus_root import PartitionKey
@@ -151,18 +152,35 @@ def test_earlier_signatures_are_not_read_again(make_corpus: Any, texts: Any, mon
         indexed.dedup(partition=third, threshold=0.7)
 
 
+def test_indexed_files_in_groups_or_one_by_one(make_corpus: Any, texts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for most in (1, 2**16):
+        monkeypatch.setattr(edge_job, "_GROUP_ROWS", most)
+        corpus = make_corpus()
+        for partition in PARTITIONS:
+            corpus.put(partition, texts[partition], files=2)
+        corpus.dedup(audit_documents=0)
+        found.append(end_state(corpus))
+    assert found[0] == found[1]
+
+
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=200), st.lists(st.integers(0, 2**64 - 1), max_size=50))
 def test_the_filter_of_keys_lets_all_of_them_pass(keys: list[int], others: list[int]) -> None:
     mine = np.array(keys, dtype=np.uint64)
-    made = KeyFilter.from_bytes(KeyFilter.of(len(keys), [mine[:7], mine[7:]]).to_bytes())
-    assert made.may_have(mine).all()
-    assert not KeyFilter.of(0, []).may_have(np.array(others, dtype=np.uint64)).any()
+    for most_bytes in (2**20, 70):
+        made = KeyFilter.from_bytes(KeyFilter.of(len(keys), [mine[:7], mine[7:]], most_bytes).to_bytes())
+        assert made.that_may_be(mine).tolist() == list(range(len(mine)))
+        assert len(made.bits) <= most_bytes
+    assert not len(KeyFilter.of(0, [], 2**20).that_may_be(np.array(others, dtype=np.uint64)))
 
 
 def test_the_filter_of_keys_stops_most_others() -> None:
     draw = np.random.default_rng(5)
     keys, others = (draw.integers(0, 2**64, 100_000, dtype=np.uint64) for _ in range(2))
-    assert KeyFilter.of(len(keys), [keys]).may_have(others).mean() < 1 / 16
+    # Of three bits in a map that 3 bits for every 21 are set in: (1 - e^-1/7)^3; where 5.2 bits a key must do, 0.083.
+    for most_bytes, passing in ((2**30, 0.005), (2**16, 0.1)):
+        found = KeyFilter.of(len(keys), [keys], most_bytes).that_may_be(others)
+        assert len(found) / len(others) < passing
 
 
 @pytest.mark.slow

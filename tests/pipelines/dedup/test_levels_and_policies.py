@@ -9,6 +9,9 @@ import random
 import re
 from typing import Any
 
+import pytest
+
+from pipelines.dedup import measured_similarity
 from pipelines.dedup.stage import pending
 from schemas.configs.dedup import DedupConfig
 from schemas.corpus_root import PartitionKey
@@ -215,8 +218,35 @@ def test_dates_of_capture_make_decisions_stale_where_they_rank(corpus: Any) -> N
 
 
 def test_lengths_are_counted_where_no_score_tells_them(corpus: Any, chain: Any) -> None:
-    corpus.put("p", {"long": chain("w", 0) + " ends here", "short": chain("w", 0)})
+    texts = {"long": chain("w", 0) + " ends here", "short": chain("w", 0), "told": chain("v", 0), "counted": ""}
+    texts["counted"] = texts["told"] + " is longer"
+    # Where the score is there it is believed, for each document by itself.
+    corpus.put("p", texts, files=2, more={"told": {"scores": [("characters", 10_000.0)]}})
     corpus.dedup(policy=("longest",))
-    assert corpus.removed("p") == {"short"}
     names = corpus.names("p")
-    assert [names[row["kept_id"]] for row in corpus.rows("duplicates", "p")] == ["long"]
+    gone = {names[row["removed_id"]]: names[row["kept_id"]] for row in corpus.rows("duplicates", "p")}
+    assert gone == {"short": "long", "counted": "told"}
+
+
+def test_url_similarities_are_measured_as_memory_allows(
+    make_corpus: Any, chain: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {f"{family}{link}": chain(family, link) for family in "abc" for link in range(9)}
+    found, read = [], []
+    within = measured_similarity.texts_within
+    monkeypatch.setattr(
+        measured_similarity,
+        "texts_within",
+        lambda *given: read.append((len(given[2].ids), given[3])) or within(*given),
+    )
+    for text_bytes in (8, 2**14):  # all at once, and 2 kB of each side, of which a text has 0.9
+        monkeypatch.setattr(measured_similarity, "_TEXT_BYTES", text_bytes)
+        corpus = make_corpus()
+        corpus.put("p", texts, more={name: {"url_key": name[0]} for name in texts})
+        corpus.dedup(levels=("url",), memory_mib=64, audit_documents=0)
+        found.append(corpus.rows("duplicates", "p"))
+    assert found[0] == found[1]
+    assert len(found[0]) == 24
+    assert (196 - 15) / (196 + 15) in {row["similarity"] for row in found[0]}
+    assert read[0][0] == 24
+    assert {count for count, most in read if most > 2**40} == {1}  # what is too long by itself is read all the same

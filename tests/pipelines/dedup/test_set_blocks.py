@@ -44,8 +44,8 @@ def test_portions_hold_each_pair_once_with_its_lowest_band(pairs: list[tuple], p
     assert found == expected
 
 
-@given(st.lists(PAIR, max_size=30))
-def test_every_pair_meets_its_two_sets(pairs: list[tuple]) -> None:
+@given(st.lists(PAIR, max_size=30), st.sampled_from([[0, 1, 2, 3], [0, 0, 0, 1]]))
+def test_every_pair_meets_its_two_sets(pairs: list[tuple], groups: list[int]) -> None:
     # Text i has the hashes i, i + 1, ... i times; right texts 4 and 5 are not at hand.
     hashes = [list(range(i, 2 * i)) for i in range(6)]
     sets = ShingleSets(
@@ -54,13 +54,21 @@ def test_every_pair_meets_its_two_sets(pairs: list[tuple]) -> None:
     ids = pa.chunked_array([[identity(i) for i in range(6)]], ID)
     unique = unique_pairs(table_of(pairs))
     found = []
-    for file, rows in left_sets(unique, ids, sets, 7):
-        left, joined = joined_pairs(rows, ids.combine_chunks()[:4])
+    # The same ids are those of documents of all four files.
+    here = pa.chunked_array(ids.slice(0, 4).chunks * 4)
+    texts = pa.table({"file": np.repeat(np.arange(4), 4), "document_id": here})
+    for group, rows in left_sets(unique, ids, sets, 7, np.array(groups)):
+        left, joined = joined_pairs(rows, texts)
         assert set(joined.left_files.tolist()) <= {7}
         for place, number in enumerate(joined.left_set.tolist()):
             text = joined.left_ids[place].as_py()[0]
             assert left.hashes[left.ends[number] : left.ends[number + 1]].tolist() == hashes[text]
-            assert joined.right_ids[place].as_py() == identity(joined.right_set[place])
+            file = int(joined.right_files[place])
+            assert groups[file] == group
+            assert (file, joined.right_ids[place].as_py()) == (
+                joined.right_set[place] // 4,
+                identity(joined.right_set[place] % 4),
+            )
             found.append((text, file, joined.right_ids[place].as_py()[0], joined.bands[place].as_py()))
     expected = [(r["left_id"][0], r["right_file"], r["right_id"][0], r["band"]) for r in unique.to_pylist()]
     assert sorted(found) == sorted(row for row in expected if row[2] < 4)

@@ -122,6 +122,16 @@ def test_after_sigkill_of_the_run_its_workers_end_within_seconds(tmp_path: Path)
     wait_until(lambda: not any(map(alive, workers)), "the end of the workers", 60)
 
 
+def test_a_worker_leaves_out_clients_of_services_and_they_can_be_imported_afterwards() -> None:
+    program = (
+        "import importlib.util, sys; from pipelines.engine.worker import _UNUSED, _harness; harness = _harness(); "
+        "print(callable(harness.main), [name for name in _UNUSED if name in sys.modules], "
+        "importlib.util.find_spec('google.cloud.storage') is not None)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.split("\n")[0] == "True [] True"
+
+
 def test_a_watcher_ends_its_process_when_the_owner_is_gone() -> None:
     owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     program = "import time; from pipelines.engine.lifeline import watch_owner; watch_owner(); time.sleep(600)"

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.cleaning.sentences import sentence_ends
 from pipelines.heldout.passages import Cut, continuations, last_characters, last_words, pairs, phrases
+
+
+def ends(text: str) -> list[int]:
+    return sentence_ends(text, "en")
+
 
 PAGE = """json (version 2.0.9)
 
@@ -43,7 +49,7 @@ close()
 
 
 def test_documentation_gives_signatures_and_summaries_named_after_their_class() -> None:
-    assert list(pairs(PAGE, "json", 80)) == [
+    assert list(pairs(PAGE, ends(PAGE), "json", 80)) == [
         Cut("signature", "JSONDecodeError", "(msg, doc, pos)"),
         Cut(
             "summary",
@@ -61,32 +67,32 @@ def test_documentation_gives_signatures_and_summaries_named_after_their_class() 
 
 
 def test_long_answers_are_left_out() -> None:
-    assert max(len(cut.answer) for cut in pairs(PAGE, None, 20)) <= 20
+    assert max(len(cut.answer) for cut in pairs(PAGE, ends(PAGE), None, 20)) <= 20
 
 
 def test_real_pydoc_pages_give_signatures() -> None:
     text = pydoc.plain(pydoc.render_doc(json.JSONDecoder))
     lines = "\n".join(line.strip(" |") for line in text.splitlines())
-    found = {cut.prompt: cut.answer for cut in pairs(lines, None, 80) if cut.kind == "signature"}
+    found = {cut.prompt: cut.answer for cut in pairs(lines, ends(lines), None, 80) if cut.kind == "signature"}
     assert found["JSONDecoder.raw_decode"] == "(self, s, idx=0)"
 
 
 def test_prose_gives_its_opening_and_the_ends_of_its_sentences() -> None:
     text = "Short one. The old dog sees a small red cat near the road today.\nIt runs away quickly then!"
-    assert list(pairs(text, "The  dog\nand cat", 60)) == [
+    assert list(pairs(text, ends(text), "The  dog\nand cat", 60)) == [
         Cut("opening", "The dog and cat", "The old dog sees a small red cat near the road today."),
         Cut("ending", "The old dog sees a small", "red cat near the road today."),
     ]
-    assert [cut.kind for cut in pairs(text, None, 60)] == ["ending"]
-    assert list(pairs(text, None, 10)) == []
+    assert [cut.kind for cut in pairs(text, ends(text), None, 60)] == ["ending"]
+    assert list(pairs(text, ends(text), None, 10)) == []
 
 
 def test_continuations_are_what_follows_in_the_text() -> None:
     text = "One two three four five. Six seven eight nine ten eleven.\nTwelve thirteen fourteen fifteen sixteen."
-    assert list(continuations(text, 40, 24)) == [
+    assert list(continuations(text, ends(text), 40, 24)) == [
         Cut("continuation", "One two three four five. ", "Six seven eight nine ten")
     ]
-    assert list(continuations(text, 50, 34))[-1] == Cut(
+    assert list(continuations(text, ends(text), 50, 34))[-1] == Cut(
         "continuation", "three four five. Six seven eight nine ten eleven.\n", "Twelve thirteen fourteen fifteen"
     )
 
@@ -94,7 +100,7 @@ def test_continuations_are_what_follows_in_the_text() -> None:
 @given(st.lists(st.text(string.ascii_letters, min_size=1, max_size=9), min_size=1, max_size=80))
 def test_continuations_keep_whole_words_and_bounds(words: list[str]) -> None:
     text = ". ".join(" ".join(words[i : i + 7]) for i in range(0, len(words), 7))
-    for cut in continuations(text, 60, 30):
+    for cut in continuations(text, ends(text), 60, 30):
         assert cut.prompt + cut.answer in text
         assert 15 <= len(cut.answer) <= 30
         assert len(cut.prompt) <= 60
@@ -105,9 +111,19 @@ def test_continuations_keep_whole_words_and_bounds(words: list[str]) -> None:
 def test_last_words_are_words_and_their_sentence_stands_on_one_line() -> None:
     text = "It was a\nlong and quiet day on the old road. And x y z 42. He saw no. All of the things end near here!"
     whole = "It was a long and quiet day on the old road. And x y z 42. He saw no. All of the things end near"
-    assert list(last_words(text)) == [
+    assert list(last_words(text, ends(text))) == [
         Cut("last-word", "It was a long and quiet day on the old", "road"),
         Cut("last-word", whole, "here"),
+    ]
+
+
+def test_an_abbreviation_ends_no_sentence() -> None:
+    text = "The letter went to Prof. Lane of the old school in the town. She read it twice again on the train."
+    assert [cut.answer for cut in last_words(text, ends(text))] == ["town", "train"]
+    assert [cut.prompt for cut in continuations(text, ends(text), 100, 30)] == [text[: text.index("She")]]
+    assert [cut.answer for cut in pairs(text, ends(text), None, 60)] == [
+        "the old school in the town.",
+        "again on the train.",
     ]
 
 
@@ -130,5 +146,10 @@ def test_phrases_are_three_words_that_have_capitals() -> None:
     "text", ["", "\n" * 900_000, "a" * 900_000, "a " * 2, "a" * 5000, "(" * 3000, "f(" * 2000, "\ufffd\x00"]
 )
 def test_odd_texts_give_nothing_and_take_no_time(text: str) -> None:
-    cuts = [*pairs(text, text, 80), *continuations(text, 60, 30), *last_words(text), *phrases(text)]
+    cuts = [
+        *pairs(text, ends(text), text, 80),
+        *continuations(text, ends(text), 60, 30),
+        *last_words(text, ends(text)),
+        *phrases(text),
+    ]
     assert cuts == []

@@ -89,9 +89,10 @@ def test_a_dictionary_in_front(packed_dictionary: bool) -> None:
 
 def test_members_are_known_by_their_place() -> None:
     first, second = gzip.compress(b"one"), gzip.compress(b"second")
-    members = GzipMembers(io.BytesIO(first + second + b"\0" * 9))
+    places: dict[int, int] = {}
+    members = GzipMembers(io.BytesIO(first + second + b"\0" * 9), places=places)
     assert io.BufferedReader(members).read() == b"onesecond"
-    assert members.members == {0: 0, 3: len(first)}
+    assert places == {0: 0, 3: len(first)}
 
 
 def test_all_before_the_damage_comes_out() -> None:
@@ -124,6 +125,12 @@ def test_a_file_that_fails_is_not_called_damaged() -> None:
         (b" <!-- hello -->\n<!DOCTYPE html>", "html"),
         (b'<?xml version="1.0"?><html xmlns="x">', "html"),
         ("\ufeff<html>".encode("utf-16-le"), "html"),
+        ("<html><p>안녕하세요".encode("utf-16-be"), "html"),  # without a mark
+        (b"<html><p>one\0two" + b" words" * 500 + b"\0\0", "html"),
+        (b"GIF89a\1\0\1\0\x80\0\0\xff\xff\xff\0\0\0!\xf9\4\1\0\0\0\0,", "unknown"),
+        (b"dir/" * 20 + bytes(20) + b"0000644" + b"words " * 20_000, "unknown"),  # a tar of texts
+        (b"\n" * 60_000 + b"<html>", "html"),  # 2^60,000 ways to take the empty lines
+        (b"<!-- a -->" * 6_000 + b"<?x?>", "unknown"),
         (b"# A heading\n\nMarkdown.", "text"),
         ("안녕하세요".encode("euc-kr"), "text"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "unknown"),
@@ -132,6 +139,10 @@ def test_a_file_that_fails_is_not_called_damaged() -> None:
         (b'<?xml version="1.0"?><rss>', "unknown"),
         (b'<mediawiki xmlns="x" version="0.11">', "wiki-dump"),
         (b'{\n  "pretty": 1\n}', "unknown"),
+        # What many ways of cutting it up would take forever to give up on.
+        (b"\n" * 500 + b"<html>", "html"),
+        (b"<!-- - -->" * 500 + b"<html>", "html"),
+        (b"<!-- - -->\n\n<?x?>" * 500 + b"<mediawiki>", "wiki-dump"),
     ],
 )
 @pytest.mark.parametrize("name", ["a.html", "b.warc.gz"])

@@ -74,6 +74,12 @@ def test_codings_of_a_response(fields: str, stored: bytes, end: str) -> None:
     assert response.body == BODY
 
 
+def test_a_header_as_long_as_a_page_is_read_up_to_a_mebibyte() -> None:
+    long = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" + b"a\n" * 2**20 + b"X-Robots-Tag: noindex\r\n\r\n" + BODY
+    response = parse_response(long, 10_000)
+    assert (response.content_type, response.robots, response.body) == ("text/html", None, BODY)
+
+
 def bomb(coding: str, num_bytes: int) -> bytes:
     """So many zeros, packed piece by piece."""
     packer: Any

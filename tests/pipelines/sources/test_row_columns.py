@@ -58,6 +58,23 @@ def test_columns_are_named_in_the_settings(folder: Path, name: str) -> None:
     assert "(columns.text)" in first.message
 
 
+@pytest.mark.parametrize("name", ["rows", "table"])
+def test_what_lies_in_an_object_beside_the_text(tmp_path: Path, name: str) -> None:
+    rows = [
+        {"body": "a", "meta": {"link": "http://x/1", "deep": {"key": 7}}, "made.on": "2024-05-18"},
+        {"body": "b", "meta": None, "made.on": None},
+    ]
+    (tmp_path / "rows").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "table")
+    names = {"text": "body", "url": "meta.link", "id": "meta.deep.key", "date": "made.on", "title": "meta.deep"}
+    first, second = items(str(tmp_path / name), settings(columns=names))
+    assert isinstance(first, Item)
+    assert isinstance(second, Item)
+    assert (first.url, first.address.record_id, first.title) == ("http://x/1", "7", None)
+    assert str(first.address.captured_at) == "2024-05-18 00:00:00+00:00"
+    assert (second.text, second.url, second.address.record_id) == ("b", None, None)
+
+
 def test_names_on_the_command_line() -> None:
     assert load_config(CleanConfig, None, ["columns.text=raw_content"]).columns.text == "raw_content"
     with pytest.raises(ConfigError, match=r"clean.columns.txt: unknown key; did you mean 'text'\?"):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-import numpy as np
+from block_features_definition import text_counts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.cleaning.main_text.block_texts import look_at
+from pipelines.cleaning.main_text.page_blocks import PageBlocks, read_blocks
 
 _WORDS = (
     "and so on",
@@ -22,6 +21,7 @@ _WORDS = (
     "😀!",
     "tags: x",
     "Ende…",
+    "word " * 16,
 )
 _TEXTS = st.lists(
     st.lists(st.sampled_from(_WORDS) | st.text(min_size=1, max_size=6), min_size=1, max_size=4)
@@ -32,22 +32,30 @@ _TEXTS = st.lists(
 )
 
 
+def blocks_of(texts: list[str]) -> PageBlocks:
+    escaped = (text.replace("&", "&amp;").replace("<", "&lt;") for text in texts)
+    return read_blocks("".join(f"<p>{text}" for text in escaped))
+
+
 @given(_TEXTS)
 def test_counts_are_those_of_each_text(texts: list[str]) -> None:
-    seen = look_at(texts)
-    unspaced = re.compile("[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0eff]")
-    assert seen.sizes.tolist() == [len(text) for text in texts]
-    assert seen.words.tolist() == [text.count(" ") + 1 + len(unspaced.findall(text)) / 2 for text in texts]
-    assert seen.punctuation.tolist() == [len(re.findall("[.,;:!?…。，、！？؟।]", text)) for text in texts]
-    assert seen.ends.tolist() == [text[-1] in ".!?\"”’':…。！？)" for text in texts]
-    assert seen.shouts.tolist() == [text[:80].isupper() for text in texts]
+    counts, alike = look_at(blocks_of(texts))
+    assert counts.T.tolist() == [text_counts(text) for text in texts]
+    starts = [text[:80] for text in texts]
+    assert alike.tolist() == [starts.index(start) if len(start) == 80 else -1 for start in starts]
+
+
+def test_capitals_of_all_scripts() -> None:
+    signs = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000 and not chr(code).isspace()]
+    for begun in ("", "A"):
+        texts = [begun + sign for sign in signs]
+        assert look_at(blocks_of(texts)).counts[7].tolist() == [text.isupper() for text in texts]
 
 
 def test_phrases_are_looked_for_in_texts_of_their_length() -> None:
     texts = ["İ" * 150 + " photo:", "x" * 300 + " photo:", "x" * 700 + " photo:", "Subscribe", "Related: more"]
-    seen = look_at(texts)
-    assert seen.captions.tolist() == [1, 1, 0, 0, 0]
+    _, _, _, _, framed, captions, leads, _ = look_at(blocks_of(texts)).counts
+    assert captions.tolist() == [1, 1, 0, 0, 0]
     # The lower-case form of the dotted capital I is two code points long.
-    assert seen.framed.tolist() == [0, 0, 0, 1, 1]
-    assert seen.leads.tolist() == [0, 0, 0, 1, 1]
-    assert np.isfinite(seen.words).all()
+    assert framed.tolist() == [0, 0, 0, 1, 1]
+    assert leads.tolist() == [0, 0, 0, 1, 1]
