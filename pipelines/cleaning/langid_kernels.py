@@ -1,11 +1,11 @@
-"""The walk of py3langid over a text, compiled (see `pipelines.dedup.compiled`)."""
+"""The walk of py3langid over a text, compiled (see `pipelines.engine.compiled`)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.dedup.compiled import compiled
+from pipelines.engine.compiled import compiled
 
 __all__ = ["LONGEST_FEATURE", "visited_features"]
 

@@ -1,7 +1,7 @@
 r"""Compiled loops over a text's code points: where its words are, which are equal, which runs of them repeat.
 
 Equality is that of the code points, never of hashes alone. What a word is stands in `pipelines.cleaning.words`.
-Everything that is compiled lies in this file, constants too (see `pipelines.dedup.compiled`).
+Everything that is compiled lies in this file, constants too (see `pipelines.engine.compiled`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.dedup.compiled import compiled, inlined
+from pipelines.engine.compiled import compiled, inlined
 
 __all__ = ["ALPHABETIC", "FIRST", "INSIDE", "LINK", "number_words", "repeated_runs", "word_bounds"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.dedup.compiled import compiled, inlined
+from pipelines.engine.compiled import compiled, inlined
 
 __all__ = ["distinct_grams", "least_permuted", "overlaps", "text_units"]
 

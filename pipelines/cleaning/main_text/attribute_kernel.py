@@ -1,6 +1,6 @@
 """Compiled: from the attributes of elements, as the parser writes them, to what they say that the elements are for.
 
-Everything that is compiled together lies in this file, constants too (see `pipelines/dedup/compiled.py`).
+Everything that is compiled together lies in this file, constants too (see `pipelines/engine/compiled.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.cleaning.main_text.byte_automata import ByteAutomata
-from pipelines.dedup.compiled import compiled, inlined
+from pipelines.engine.compiled import compiled, inlined
 
 __all__ = ["ATTRIBUTES", "LISTS", "stated_marks"]
 

@@ -1,6 +1,6 @@
 """Compiled: the tree around blocks, and the rows that the two regressions see.
 
-Everything that is compiled together lies in this file, constants too (see `pipelines/dedup/compiled.py`). Sums and
+Everything that is compiled together lies in this file, constants too (see `pipelines/engine/compiled.py`). Sums and
 products are those of NumPy, in its order, so that rows are equal to the last bit to what whole arrays would give;
 logarithms and exponentials are NumPy's own and come in as arrays.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.dedup.compiled import compiled, inlined
+from pipelines.engine.compiled import compiled, inlined
 
 __all__ = ["CONTEXT_COLUMNS", "context_rows", "first_rows", "surroundings"]
 

@@ -1,6 +1,6 @@
 """Compiled: from the bytes of a page that the parser wrote to its elements and the text of its blocks.
 
-Everything that is compiled together lies in this file, constants too (see `pipelines/dedup/compiled.py`). The page is
+Everything that is compiled together lies in this file, constants too (see `pipelines/engine/compiled.py`). The page is
 well-formed UTF-8; what it says as HTML may be anything, though the parser writes nothing that has no end.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.cleaning.main_text.byte_automata import ByteAutomata
-from pipelines.dedup.compiled import compiled, inlined
+from pipelines.engine.compiled import compiled, inlined
 
 __all__ = ["KINDS", "LISTS", "NUMBER_SHIFT", "read_page"]
 

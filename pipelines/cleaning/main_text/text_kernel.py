@@ -1,6 +1,6 @@
 """Compiled: counts in the texts of blocks, which phrases they hold, and which of them start alike.
 
-Everything that is compiled together lies in this file, constants too (see `pipelines/dedup/compiled.py`).
+Everything that is compiled together lies in this file, constants too (see `pipelines/engine/compiled.py`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.cleaning.main_text.byte_automata import ByteAutomata
-from pipelines.dedup.compiled import compiled, inlined
+from pipelines.engine.compiled import compiled, inlined
 
 __all__ = ["COUNTS", "HEAD", "PHRASES", "PROPERTIES", "count_in_texts"]
 

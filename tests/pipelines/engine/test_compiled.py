@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from pipelines.dedup import compiled as module
+from pipelines.engine import compiled as module
 
 _REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -48,10 +48,28 @@ def test_a_second_process_takes_what_the_first_one_compiled(tmp_path: Path) -> N
     assert said == ["0 1\n", "1 0\n"]
 
 
+def test_packages_that_extend_numba_are_not_imported(tmp_path: Path) -> None:
+    about = tmp_path / "extension-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: extension\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[numba_extensions]\ninit = extension:init\n")
+    (tmp_path / "extension.py").write_text("print('imported')\ndef init() -> None: pass\n")
+    (tmp_path / "doubling.py").write_text(
+        "from pipelines.engine.compiled import inlined\n@inlined\ndef doubled(value):\n    return 2 * value\n"
+    )
+    environment = {"PYTHONPATH": f"{_REPOSITORY}:{tmp_path}"}
+    for code, said in (
+        ("from doubling import doubled; print(doubled(2))", "4\n"),
+        ("import numba; print(numba.njit(lambda value: value)(2))", "imported\n2\n"),
+    ):
+        command = [sys.executable, "-c", code]
+        assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == said
+
+
 @pytest.mark.slow
 def test_of_processes_that_start_together_one_compiles(tmp_path: Path) -> None:
     (tmp_path / "doubling.py").write_text(
-        "from pipelines.dedup.compiled import compiled\n"
+        "from pipelines.engine.compiled import compiled\n"
         "@compiled\ndef doubled(value: int) -> int:\n    return 2 * value\n"
     )
     code = (
