@@ -19,6 +19,8 @@ from processes import alive, children_cpu, marked
 TINY = (
     "crawl.max_pages=30",
     "tokenizer.vocabulary_size=600",
+    # Of 27 pages or so, whichever Python they document, each split gets some.
+    *(f"{stage}.{split}=0.2" for stage in ("tokenizer", "tokenize", "heldout") for split in ("test", "validation")),
     "mix.sequence_length=64",
     "mix.samples=240",
     "heldout.items=8",

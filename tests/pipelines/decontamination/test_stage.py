@@ -34,7 +34,7 @@ from schemas.configs.tokenizer import TokenizerConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import ContractError, InputError
 
-GOLDEN = (1, "d6887939d3a5e531de898c43c66286f2f25321cbd5ffcbb06a67e51fc0591400")
+GOLDEN = (1, "4d685bd6274ea68d992bb985494e23ca28f398f2fe900a80ae762d2f8eb2c87f")
 
 
 def words(seed: str, count: int) -> list[str]:
