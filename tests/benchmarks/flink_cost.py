@@ -122,7 +122,7 @@ def measure(folder: Path, inputs: Path, runner: str, workers: int) -> Cost:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--copies", type=int, default=42, help="how often the pages are repeated")
+    parser.add_argument("--copies", type=int, default=48, help="how often the pages are repeated")
     copies = parser.parse_args().copies
     folder, pages = Path(tempfile.mkdtemp(prefix="flink-cost-")), read_pages()
     many = write_warcs(folder / "many", pages, copies)
