@@ -32,19 +32,20 @@ def _after(chunk: NDArray[np.uint8], place: int, expected: NDArray[np.uint8]) ->
 
 
 @inlined
-def _number(chunk: NDArray[np.uint8], place: int) -> tuple[int, int]:
+def _number(chunk: NDArray[np.uint8], place: int) -> tuple[np.int64, int]:
     """A zigzag varint that is no negative number, and the place behind it; -1 where there is none."""
     if place < 0:
-        return 0, _NO
-    value = shift = 0
+        return np.int64(0), _NO
+    value = np.int64(0)
+    shift = 0
     while place < len(chunk) and shift < 63:
         byte = np.int64(chunk[place])
-        value |= (byte & 0x7F) << shift
+        value |= (byte & np.int64(0x7F)) << np.int64(shift)
         place += 1
         shift += 7
         if byte < 0x80:
-            return value >> 1, place
-    return 0, _NO
+            return value >> np.int64(1), place
+    return np.int64(0), _NO
 
 
 @compiled
