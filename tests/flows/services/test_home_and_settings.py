@@ -146,7 +146,7 @@ def test_addresses(host: str, listens: str, url: str, tmp_path: Path) -> None:
         assert plan.url == (url or plan.listens)
         server = plan.server()
     assert server.env is not None
-    assert server.env["PREFECT_UI_API_URL"] == f"{plan.url}/api"
+    assert server.env["PREFECT_UI_API_URL"] == f"{url or f'http://{listens}:{port}'}/api"
     assert "PREFECT_SERVER_API_AUTH_STRING" not in server.env
 
 
