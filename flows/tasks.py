@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.chain import digest_step, evaluate_step, finetune_step, pretrain_step, report_step, stage_step
 from flows.demo.seed_site import seed_site
+from flows.services.gpu_slots import gpu_slot
 from flows.steps import StepResult, perform
 from schemas.configs.flows import (
     CorpusBuildParameters,
@@ -38,7 +39,8 @@ def take_digest(root: str) -> StepResult:
 def train_run(parameters: PretrainParameters) -> tuple[StepResult, str]:
     """Training; gives the folder of the run too."""
     step, run = pretrain_step(parameters)
-    return perform(step), run
+    with gpu_slot():
+        return perform(step), run
 
 
 @task(task_run_name="evaluate", cache_policy=NO_CACHE)
@@ -51,7 +53,8 @@ def evaluate_run(parameters: EvaluateParameters) -> StepResult:
 def finetune_run(parameters: FinetuneParameters) -> tuple[StepResult, str]:
     """Fine-tuning; gives the folder of the new run too."""
     step, out = finetune_step(parameters)
-    return perform(step), out
+    with gpu_slot():
+        return perform(step), out
 
 
 @task(task_run_name="report", cache_policy=NO_CACHE)
