@@ -62,7 +62,7 @@ def funnel_markdown(key: PartitionKey, funnel: Funnel) -> str:
             f"# {key}: {as_count(funnel.kept)} of {as_count(funnel.items)} items are kept",
             "",
             fenced(bar_chart([name for name, _ in bars], "items", [float(number) for _, number in bars])),
-            markdown_table(list(rows[0]), table),
+            markdown_table(list(rows[0]), table, texts=2),
             f"{as_count(funnel.items)} items = {as_count(funnel.kept)} kept + {as_count(removed)} removed. "
             "An item counts under the first rule that it broke.",
         ]
@@ -77,6 +77,6 @@ def publish_funnel(root: CorpusRoot, key: PartitionKey) -> None:
     """
     funnel = partition_funnel(root, key) if in_a_run() else None
     if funnel is not None and funnel.items:
-        said = f"{key} in {root.url}: {as_count(funnel.kept)} of {as_count(funnel.items)} items are kept"
+        said = f"{as_count(funnel.kept)} of {as_count(funnel.items)} items are kept: {key} in {root.url}"
         publish_markdown(artifact_key("funnel", *key), funnel_markdown(key, funnel), said)
         publish_table(artifact_key("funnel-rows", *key), funnel_rows(funnel), said)

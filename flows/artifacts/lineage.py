@@ -10,13 +10,13 @@ from flows.artifacts.publish import artifact_key, in_a_run, publish_markdown
 from flows.report.numbers import as_bytes, as_count, as_duration
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.manifest import InputRecord, Manifest, read_manifest
-from schemas.storage import Folder
 from schemas.token_shard import token_table
 
 __all__ = ["Lineage", "lineage_markdown", "publish_lineage", "read_lineage"]
 
 # Tables with a manifest, in the order in which a partition gets them.
-_TABLES = ("crawl", "documents", "edges", "duplicates", "overlaps", "contaminated")
+_TABLES = ("crawl", "documents", "signatures", "edges", "duplicates", "overlaps", "contaminated")
+_NONE_BEFORE = " of 0 partitions "  # what a first partition depends on of those before it
 # More inputs of a unit that no unit of ours made are one box.
 _SHOWN_INPUTS = 2
 _SHOWN_DIGITS = 12
@@ -65,7 +65,8 @@ def _outside(unit: str, records: Sequence[InputRecord]) -> Iterable[tuple[str, l
     shown = records if len(records) <= _SHOWN_INPUTS else records[:1]
     for number, record in enumerate(shown):
         digest = (record.content_digest or record.digest)[:_SHOWN_DIGITS]
-        yield f"{unit}i{number}", [record.name.rstrip("/").rpartition("/")[2], digest]
+        is_file = record.name.startswith("/") or "://" in record.name
+        yield f"{unit}i{number}", [record.name.rstrip("/").rpartition("/")[2] if is_file else record.name, digest]
     if rest := len(records) - len(shown):
         yield f"{unit}rest", [f"{as_count(rest)} more inputs"]
 
@@ -79,9 +80,9 @@ def _diagram(lineage: Lineage) -> str:
         box, strangers = f"u{number}", []
         for record in unit.inputs:
             maker = _maker(record, makers, folders)
-            if maker is None:
+            if maker is None and _NONE_BEFORE not in record.name:
                 strangers.append(record)
-            elif maker != box:
+            elif maker not in (None, box):
                 edges[maker, box] = None
         outside = list(_outside(box, strangers))
         nodes += [*outside, (box, [unit.stage, _name(unit), unit.fingerprint[:_SHOWN_DIGITS]])]
@@ -113,7 +114,7 @@ def lineage_markdown(lineage: Lineage) -> str:
             f"# Where {lineage.key} comes from",
             "",
             fenced(_diagram(lineage)),
-            markdown_table(columns, rows),
+            markdown_table(columns, rows, texts=2),
             "A box is a unit of work or an input: its stage, its partition, and the first digits of its fingerprint, "
             "or of the input's digest. A unit with the same fingerprint has the same content.",
         ]
@@ -130,5 +131,5 @@ def publish_lineage(root: CorpusRoot, key: PartitionKey, tokenizer: str) -> None
         return
     lineage = read_lineage(root, key, tokenizer)
     if lineage.units:
-        said = f"{key} in {Folder(root.url).path()}: {len(lineage.units)} units of work"
+        said = f"{len(lineage.units)} units of work: {key} in {root.url}"
         publish_markdown(artifact_key("lineage", *key), lineage_markdown(lineage), said)

@@ -127,7 +127,7 @@ def loss_markdown(run: str, rows: Sequence[dict[str, Any]], jumps: Sequence[int]
             f"# {run}: step {as_count(last['step'])}, loss {as_number(last['loss'])}",
             "",
             *losses,
-            *(["The line is the mean of " + as_count(share) + " steps at each point."] if share > 1 and losses else []),
+            *(["A point is the mean of up to " + as_count(share) + " steps."] if share > 1 and losses else []),
             *(["", *checks] if checks else []),
             "",
             markdown_table(("step", "loss", "validation loss", "learning rate", "tokens"), table),

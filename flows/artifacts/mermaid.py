@@ -1,7 +1,7 @@
 """Plots and diagrams as Mermaid text, which the UI draws without a network.
 
-Its own line colour is that of hairlines and hardly seen, so each plot brings colours that are seen on light and on
-dark.
+Its own line colour is that of hairlines and hardly seen, and the UI puts diagrams on the dark ground of code, by day and
+by night: so each plot brings colours that are seen there.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 
 __all__ = ["bar_chart", "fenced", "flowchart", "line_chart", "markdown_table"]
 
-_BLUE = "#2f81c7"
-_INK = "#808a94"
-_WIDTH, _HEIGHT = 900, 420
-_BAR_HEIGHT, _BAR_MARGIN = 34, 90
+_BLUE = "#58aee6"
+_INK = "#c3ccd6"
+_WIDTH, _HEIGHT = 640, 360
+_BAR_HEIGHT, _BAR_MARGIN = 30, 80
 _HEAD = "xychart-beta"
 # A plot of equal values still needs an axis with two ends.
 _LEAST_SHARE = 0.02
@@ -34,11 +34,11 @@ def _number(value: float) -> str:
     return f"{value:.6g}" if 1e-4 <= abs(value) < 1e6 else f"{value:.6f}"
 
 
-def _settings(height: int, *, horizontal: bool = False) -> str:
+def _settings(height: int) -> str:
     colours = {name: _INK for axis in ("x", "y") for name in (f"{axis}AxisLineColor", f"{axis}AxisTickColor")}
     colours |= {name: _INK for axis in ("x", "y") for name in (f"{axis}AxisLabelColor", f"{axis}AxisTitleColor")}
     colours |= {"plotColorPalette": _BLUE, "titleColor": _INK, "backgroundColor": "transparent"}
-    chart = {"width": _WIDTH, "height": height, "showDataLabel": horizontal}
+    chart = {"width": _WIDTH, "height": height}
     return "%%" + json.dumps({"xyChart": chart, "themeVariables": {"xyChart": colours}}).join(("{init: ", "}")) + "%%"
 
 
@@ -68,7 +68,7 @@ def bar_chart(labels: Sequence[str], y_title: str, values: Sequence[float]) -> s
     most = max(1.0, math.ceil(max(values) * 1.05))
     return "\n".join(
         [
-            _settings(height, horizontal=True),
+            _settings(height),
             f"{_HEAD} horizontal",
             f"  x-axis [{', '.join(_quoted(label) for label in labels)}]",
             f"  y-axis {_quoted(y_title)} 0 --> {_number(most)}",
@@ -91,8 +91,8 @@ def flowchart(nodes: Iterable[tuple[str, Sequence[str]]], edges: Iterable[tuple[
     return "\n".join(lines)
 
 
-def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of Markdown; numbers, which all columns but the first hold, stand at the right."""
-    marks = ["---", *("---:" for _ in columns[1:])]
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """A table of Markdown; the first columns hold so many texts, the others numbers, which stand at the right."""
+    marks = ["---"] * texts + ["---:"] * (len(columns) - texts)
     lines = [columns, marks, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

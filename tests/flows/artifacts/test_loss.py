@@ -77,7 +77,7 @@ def test_a_run_is_plotted_with_its_numbers_beside():
     assert text.count("line [") == 2
     (points, _) = [line.count(",") + 1 for line in text.splitlines() if line.startswith("  line [")]
     assert points == 120
-    assert "The line is the mean of 3 steps at each point." in text
+    assert "A point is the mean of up to 3 steps." in text
     assert "| 300 | 6.000 | 8.500 | 6.00e-04 | 154k |" in text
     assert "The loss jumped at step 17." in text
 

@@ -57,3 +57,4 @@ def test_boxes_and_arrows():
 def test_markdown_around():
     assert fenced("x") == "```mermaid\nx\n```\n"
     assert markdown_table(("a", "b"), [("x|y", "2")]) == "| a | b |\n| --- | ---: |\n| x\\|y | 2 |\n"
+    assert markdown_table(("a", "b", "c"), [], texts=2) == "| a | b | c |\n| --- | --- | ---: |\n"

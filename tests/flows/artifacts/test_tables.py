@@ -25,7 +25,8 @@ def corpus(root: CorpusRoot) -> CorpusRoot:
     files = [InputRecord(name=f"/data/{n}.warc.gz", digest="1:2", content_digest=f"{n}abcdef0123456789") for n in "xyz"]
     counts = {"items": 10, "dropped.words": 3, "dropped.language": 1, "dead.DamagedInputError": 1}
     cleaned = unit("clean", {"documents": 5, "dropped": 4, "dead": 1}, files, counts=counts)
-    read = [InputRecord(name=f"documents/{KEY}", digest="d")]
+    before = InputRecord(name="documents of 0 partitions before", digest="e")
+    read = [InputRecord(name=f"documents/{KEY}", digest="d"), before]
     decided = unit("dedup", {"duplicates": 2}, read, counts={"exact_removed": 1, "near_removed": 1})
     write_manifest(root.partition_folder("documents", KEY), cleaned)
     write_manifest(root.partition_folder("duplicates", KEY), decided)
