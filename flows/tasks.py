@@ -25,6 +25,7 @@ from flows.artifacts.scores import publish_changes, publish_scores
 from flows.artifacts.updates import flush_updates
 from flows.chain import digest_step, evaluate_step, finetune_step, pretrain_step, report_step, stage_step
 from flows.demo.seed_site import seed_site
+from flows.services.gpu_slots import gpu_slot
 from flows.steps import Step, StepResult, perform
 from schemas import errors
 from schemas.configs.base import load_config
@@ -142,7 +143,8 @@ def _followed(step: Step, run: str) -> StepResult:
 def train_run(parameters: PretrainParameters) -> tuple[StepResult, str]:
     """Training; gives the folder of the run too."""
     step, run = pretrain_step(parameters)
-    return _followed(step, run), run
+    with gpu_slot():
+        return _followed(step, run), run
 
 
 @task(task_run_name="evaluate", cache_policy=NO_CACHE, **RETRY)
@@ -157,7 +159,8 @@ def evaluate_run(parameters: EvaluateParameters) -> StepResult:
 def finetune_run(parameters: FinetuneParameters) -> tuple[StepResult, str]:
     """Fine-tuning; gives the folder of the new run too."""
     step, out = finetune_step(parameters)
-    result = _followed(step, out)
+    with gpu_slot():
+        result = _followed(step, out)
     publish_changes(out, result.result["scores"])
     return result, out
 

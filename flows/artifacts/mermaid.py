@@ -1,7 +1,7 @@
 """Plots and diagrams as Mermaid text, which the UI draws without a network.
 
-Its own line colour is that of hairlines and hardly seen, and the UI puts diagrams on the dark ground of code, by day and
-by night: so each plot brings colours that are seen there.
+Its own line colour is that of hairlines and hardly seen, and the UI puts diagrams on the dark ground of code, by day
+and by night: so each plot brings colours that are seen there.
 """
 
 from __future__ import annotations

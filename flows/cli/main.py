@@ -19,13 +19,16 @@ from flows.cli import (
     dataflow_commands,
     dedup_commands,
     demo_command,
+    doctor_command,
     flink_commands,
     maintenance,
     run_command,
+    services_commands,
     takedown_command,
     trace_command,
     training_commands,
     verify_command,
+    watch_command,
 )
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash, log_thread_crash
@@ -52,8 +55,11 @@ trace_command.register(app)
 dedup_commands.register(app)
 verify_command.register(app)
 demo_command.register(app)
+services_commands.register(app)
+doctor_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
+watch_command.register(app)
 
 
 def _show_version(wanted: bool) -> None:
