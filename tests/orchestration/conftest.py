@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from prefect_services import PLANTED, Services, receiver
-from processes import wait_until
+from processes import alive, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -43,5 +43,12 @@ def services(
     made.up()
     made.deploy_probes()
     yield made
+    # It ends while a flow runs, and has to take that along.
+    held = place / "held"
+    made.run("probe-hold", path=str(held))
+    pid = int(wait_until(lambda: held.exists() and held.read_text(), "the run"))
     made.down()
-    wait_until(lambda: not made.processes(), "the end of all processes")
+    assert not alive(pid)
+    assert not made.processes()
+    assert made.status() == {"state": "down", "home": str(made.home)}
+    assert made.call("down").out == f"no Prefect server was up in {made.home}\n"
