@@ -171,7 +171,7 @@ def test_a_killed_keeper_leaves_nothing_even_with_a_run(services: Services, tmp_
     assert httpx.post(f"{other.status()['api']}/flows/filter", json={}).status_code == 403  # of a page elsewhere
     other.deploy_probes()
     run = other.run("probe-hold", path=str(tmp_path / "pid"))
-    wait_until(lambda: (tmp_path / "pid").exists(), "the run")
+    wait_until((tmp_path / "pid").exists, "the run")
     assert other.state(run)["type"] == "RUNNING"
     os.kill(other.status()["processes"]["keeper"], signal.SIGKILL)
     wait_until(lambda: not other.processes(), "the end of all processes", 20)
