@@ -38,7 +38,14 @@ def services(
     place = tmp_path_factory.mktemp("services")
     (place / "work").mkdir()
     env = {"PYTHONPATH": str(installed), "CORPUSMILL_WEBHOOK_URL": webhook[0], "PREFECT_API_KEY": "left-over"}
-    settings = ("port=0", "heartbeat_seconds=30", "lost_after_seconds=60", "gpu_slots=1", "grace_seconds=5")
+    settings = (
+        "port=0",
+        "heartbeat_seconds=30",
+        "lost_after_seconds=60",
+        "gpu_slots=1",
+        "data_runs=4",
+        "grace_seconds=5",
+    )
     made = Services(place / "home", settings, env, place / "work")
     made.up()
     made.deploy_probes()
