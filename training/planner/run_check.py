@@ -99,6 +99,8 @@ class RunCheck:
         self._before = resident_bytes("VmRSS") if device.type == "cpu" and forget_peak() else None
         self._cost = measure_step(model, config, device)
         _give_back()
+        if self._before is not None:
+            forget_peak()  # that of the parts is none of the run's
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
