@@ -25,8 +25,13 @@ class PrefectRest:
     def __init__(self, api: str, auth: str | None = None, seconds: float = _SECONDS) -> None:
         user, _, password = (auth or "").partition(":")
         self.api = api
+        # No connection outlives its answer: nobody has to close anything, and the server is near.
         self._client = httpx.Client(
-            base_url=api, auth=(user, password) if auth else None, timeout=seconds, trust_env=False
+            base_url=api,
+            auth=(user, password) if auth else None,
+            timeout=seconds,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._csrf: dict[str, str] | None = None
 
