@@ -116,7 +116,7 @@ def asked(shared_data: Path, settings: Path, tmp_path_factory: pytest.TempPathFa
         "Source": "archive",
         "Partition": "2016-03",
         "Settings": str(settings),
-        "Inputs": str(shared_data / "warc/jwarc/cc.warc.gz"),
+        "Inputs": str(shared_data / "warc/aut/example.warc.gz"),
     }
 
 
