@@ -39,4 +39,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         return {**result, "status": "finished before", **known}
     from training.loop.train import train
 
-    return {**result, "status": "finished", **asdict(train(prepared))}
+    done = asdict(train(prepared))
+    plan = done.pop("plan")
+    return {**result, "status": "finished", **done, **({} if plan is None else plan.model_dump(exclude={"step_parts"}))}

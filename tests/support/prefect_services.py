@@ -97,8 +97,8 @@ class Services:
         return marked(HOME_VARIABLE, str(self.home))
 
     def daemon(self, name: str) -> int:
-        """Pid of a daemon, now."""
-        return int(json.loads((self.home / "processes.json").read_text())[name])
+        """Pid of a daemon, now; 0 while it is being started again."""
+        return int(json.loads((self.home / "processes.json").read_text()).get(name, 0))
 
     def rest(self) -> PrefectRest:
         about = read_services(self.home)

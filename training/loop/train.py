@@ -28,19 +28,21 @@ from training.loop.schedule import learning_rate
 from training.loop.step import StepResult, train_step
 from training.loop.validation import ValidationLoss, validate
 from training.model.gpt import GPT
+from training.planner.run_check import PlannedAndMeasured, begin_check
 
 __all__ = ["TrainResult", "train"]
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended; `seconds` is of this process alone."""
+    """How a run ended; `seconds` and the comparison with the plan are of this process alone."""
 
     step: int
     tokens: int
     loss: float
     validation_loss: float | None
     seconds: float
+    plan: PlannedAndMeasured | None = None
 
 
 class _Run:
@@ -50,6 +52,8 @@ class _Run:
         self.prepared, self.config = prepared, prepared.config
         self.device = pick_device()
         plan, seed = prepared.plan, prepared.config.seed
+        self.step = latest_step(prepared.folder) or 0
+        self.check = begin_check(prepared.description.model, self.config, prepared.steps - self.step, self.device)
         self.model = GPT(prepared.description.model, seed).to(self.device).train()
         self.optimizer = build_optimizer(self.model, self.config)
         cache = BlockCache(self.config.cache_folder, self.config.cache_bytes)
@@ -58,7 +62,6 @@ class _Run:
         self.validation = open_streams(prepared.root, plan, "validation", self.config.verify_shards, cache)
         self.tokenizer = load_tokenizer(prepared.folder)
         self.validation_loss: float | None = None
-        self.step = latest_step(prepared.folder) or 0
         if self.step:
             self._restore()
         self.metrics = RunLog(prepared.folder, METRICS_NAME, self.step)
@@ -130,6 +133,8 @@ class _Run:
             row |= {"validation_loss": validation.loss, "validation_loss_by_source": validation.by_source}
         self.progress.step(self.step, result.loss, self.validation_loss, rate, result.tokens)
         self.metrics.append(row)
+        if self.check is not None:
+            self.check.note(result.tokens, seconds)
         return result
 
     def _is_due(self, every: int) -> bool:
@@ -176,7 +181,9 @@ def _train(run: _Run, stop: StopRequest) -> TrainResult:
                 f"stopped by {stop.signal_name} at step {run.step} of {run.prepared.steps}, a checkpoint is saved; "
                 "run the same command again to go on"
             )
-    return TrainResult(run.step, run.tokens, result.loss, run.validation_loss, round(time.perf_counter() - began, 3))
+    seconds = round(time.perf_counter() - began, 3)
+    plan = None if run.check is None else run.check.finish(run.prepared.folder)
+    return TrainResult(run.step, run.tokens, result.loss, run.validation_loss, seconds, plan)
 
 
 def train(prepared: PreparedRun) -> TrainResult:
