@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from flows.cli import (
+    backfill_command,
     dataflow_commands,
     dedup_commands,
     demo_command,
@@ -54,6 +55,7 @@ verify_command.register(app)
 demo_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
+backfill_command.register(app)
 
 
 def _show_version(wanted: bool) -> None:
