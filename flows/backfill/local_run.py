@@ -6,6 +6,7 @@ the work: a unit that another one holds is left to it.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import tempfile
@@ -22,7 +23,8 @@ from flows.backfill.outcomes import Outcome, failure_message, judge, remember, r
 from flows.backfill.plan import Plan, UnitName, make_plan
 from flows.backfill.requests import Asked
 from flows.backfill.round import Round
-from flows.launch import start_guarded, stop_group
+from flows.launch import start_supervised, stop_group
+from flows.process_marks import kill_marked, marked_environment
 from flows.registry import stage_entry
 from flows.run_log import current_run_id
 from schemas.errors import StageError
@@ -45,6 +47,7 @@ class _Task:
     name: UnitName
     claim: Claim
     process: subprocess.Popen[bytes]
+    mark: str
     out: IO[bytes]
     err: IO[bytes]
 
@@ -148,8 +151,9 @@ class LocalRun:
             return
         out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  # open until the child ends
         argv = self._asked.argv(stage, None if stage == "tokenizer" else key)
-        process = start_guarded(argv, stdout=out, stderr=err)
-        self._tasks.append(_Task(name, claim, process, out, err))
+        environment, mark = marked_environment(os.environ)
+        process = start_supervised(argv, stdout=out, stderr=err, env=environment)
+        self._tasks.append(_Task(name, claim, process, mark, out, err))
         self._say()
 
     def _settled_elsewhere(self, name: UnitName) -> bool | None:
@@ -168,7 +172,7 @@ class LocalRun:
             if task.process.poll() is None:
                 continue
             self._tasks.remove(task)
-            stop_group(task.process)  # what it has left behind
+            kill_marked(task.mark)  # what it has left behind, where its supervisor was killed
             outcome = task.ended()
             try:
                 self._settle(task.name, outcome, round_)
@@ -225,6 +229,7 @@ class LocalRun:
                 task.process.wait(max(0.0, until - time.monotonic()))
             stop_group(task.process)
             task.process.wait()
+            kill_marked(task.mark)
             task.close()
             task.claim.release()
         self._tasks = []

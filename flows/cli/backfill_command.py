@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -151,21 +151,28 @@ def _run(
 
 def _go(asked: Asked, *, local: bool, wait: bool, as_json: bool, anew: bool) -> None:
     from flows.backfill.ledger import Ledger
-    from flows.backfill.local_run import LocalRun
     from flows.backfill.requests import Asked
+    from flows.backfill.submit import PrefectBackfill, required_server
     from flows.backfill.verbs import take_away
     from flows.stage_request import require_writable
-    from schemas.errors import ConfigError
 
-    if not local:
-        raise ConfigError("no Prefect server is asked yet; give --local to run on this machine")
+    server = None if local else required_server()
     require_writable(asked.root)
     if anew and asked.backfill.reprocess == "completed":
         take_away(asked)
     asked = Asked(asked.root, Ledger(asked.root).begin(asked.backfill))
     with working(f"backfill {asked.backfill.stage}") as tell:
-        report = LocalRun(asked, tell).run()
-    show_end(report.plan, report.messages, {"units_done": dict(report.done)}, as_json, over=local or wait)
+        if server is None:
+            from flows.backfill.local_run import LocalRun
+
+            report = LocalRun(asked, tell).run()
+            more: dict[str, Any] = {"units_done": dict(report.done)}
+            show = (report.plan, report.messages, more)
+        else:
+            backfill = PrefectBackfill(asked, server)
+            sent = backfill.wait(tell) if wait else backfill.submit()
+            show = (sent.plan, sent.messages, sent.counts())
+    show_end(*show, as_json, over=local or wait)
 
 
 def _status(
@@ -220,15 +227,18 @@ def _cancel(
     """
     from flows.backfill.ledger import Ledger
     from flows.backfill.requests import Asked
+    from flows.backfill.submit import PrefectBackfill, server_if_up
     from flows.backfill.verbs import cancel_here
 
     corpus = existing_corpus(root)
     asked = Asked(corpus, Ledger(corpus).find(stage, source, partitions))
+    server = server_if_up()
+    runs = PrefectBackfill(asked, server).cancel() if server is not None else 0
     found = cancel_here(asked)
     if as_json:
-        print_json({"processes": list(found.stopped), "other_hosts": list(found.elsewhere)})
+        print_json({"runs": runs, "processes": list(found.stopped), "other_hosts": list(found.elsewhere)})
         return
-    typer.echo(f"cancelled: {len(found.stopped)} processes here")
+    typer.echo(f"asked to stop: {runs} runs of Prefect, {len(found.stopped)} processes here")
     for host in found.elsewhere:
         typer.echo(f"{host} still works on it, and stops when it sees the mark in the ledger")
     typer.echo(f"to go on: {asked.command('resume')}")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from schemas.errors import CheckpointError, StageError
+from schemas.errors import CheckpointError, DivergedError, StageError
 from schemas.run import latest_step
 from training.checkpoints.files import CheckpointState, restore, save
 from training.checkpoints.loading import load_tokenizer
@@ -90,7 +90,7 @@ class _Run:
         """Train one step and log it.
 
         Raises:
-            StageError: loss or gradient is not finite; the weights stay as they were.
+            DivergedError: loss or gradient is not finite; the weights stay as they were.
         """
         began = time.perf_counter()
         start, stop = self.prepared.schedule.sample_range(self.step)
@@ -109,7 +109,7 @@ class _Run:
             step=self.step,
         )
         if not result.is_finite:
-            raise StageError(
+            raise DivergedError(
                 f"step {self.step}: loss {result.loss}, gradient norm {result.gradient_norm}; the weights of step "
                 f"{self.step - 1} were kept. The step's windows: {self.reader.describe(batch.samples)}. "
                 "Lower learning_rate, or look at these documents"
@@ -183,7 +183,8 @@ def train(prepared: PreparedRun) -> TrainResult:
     """Train a prepared run to its end; after a kill at any moment, the same call goes on and ends the same.
 
     Raises:
-        StageError: stopped by SIGTERM or SIGINT, after saving a checkpoint; or the loss is not finite.
+        StageError: stopped by SIGTERM or SIGINT, after saving a checkpoint.
+        DivergedError: the loss is not finite.
         LeaseError: another process trains in this folder.
         ShardError: a token shard is missing, damaged or another than the plan pins.
         CheckpointError: the newest checkpoint is damaged.

@@ -40,7 +40,7 @@ class Children:
         self.ends: defaultdict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         self.on_start: Callable[[str, str], None] = lambda _stage, _partition: None
 
-    def start(self, argv: list[str], stdout: Any, stderr: Any) -> Any:
+    def start(self, argv: list[str], stdout: Any, stderr: Any, env: Any) -> Any:
         words = dict(pairwise(argv))
         unit = (words["run"], words.get("--partition", ""))
         self.begun.append(unit)
@@ -88,8 +88,9 @@ class Child:
 @pytest.fixture
 def children(corpus: FakeCorpus, monkeypatch: pytest.MonkeyPatch) -> Children:
     made = Children(corpus)
-    monkeypatch.setattr(local_run, "start_guarded", made.start)
+    monkeypatch.setattr(local_run, "start_supervised", made.start)
     monkeypatch.setattr(local_run, "stop_group", lambda *_: None)
+    monkeypatch.setattr(local_run, "kill_marked", lambda *_: None)
     monkeypatch.setattr(local_run, "_LOOK_SECONDS", 0.001)
     monkeypatch.setattr(local_run, "_HELD_SECONDS", 0.02)
     monkeypatch.setattr(local_run, "_CANCEL_SECONDS", 0.0)

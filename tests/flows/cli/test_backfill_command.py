@@ -22,7 +22,8 @@ PAGE = "<html><title>{n}</title><body><h1>{n}</h1><p>{text}</p></body></html>"
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> FakeCorpus:
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCorpus:
+    monkeypatch.setenv("CORPUSMILL_PREFECT", str(tmp_path / "prefect"))
     made = FakeCorpus(tmp_path)
     made.tokenizer()
     return made
@@ -98,7 +99,7 @@ def test_retry_and_cancel_say_what_they_did(corpus: FakeCorpus, capsys: pytest.C
         (["plan", "clean", "--partitions", "2..1"], "comes before '2'; give the first one first"),
         (["plan", "clean", "--partitions", "1", "--reprocess", "all"], "--reprocess all: give one of none, failed"),
         (["resume", "clean", "--partitions", "1", "--local"], "no backfill of clean over web 1 is in the ledger"),
-        (["run", "clean", "--partitions", "1"], "give --local to run on this machine"),
+        (["run", "clean", "--partitions", "1"], "or give --local to run without one"),
     ],
 )
 def test_mistakes_are_one_line(corpus: FakeCorpus, capsys: pytest.CaptureFixture[str], given: list[str], wrong: str):
