@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +34,7 @@ def _after(chunk: NDArray[np.uint8], place: int, expected: NDArray[np.uint8]) ->
 
 
 @inlined
-def _number(chunk: NDArray[np.uint8], place: int) -> tuple[np.int64, int]:
+def _number(chunk: NDArray[np.uint8], place: int) -> tuple[np.signedinteger[Any], int]:
     """A zigzag varint that is no negative number, and the place behind it; -1 where there is none."""
     if place < 0:
         return np.int64(0), _NO
@@ -55,7 +57,8 @@ def page_places(chunk: NDArray[np.uint8], rows: int) -> NDArray[np.int64]:
     No page at all where one is written in another way than is read here, or where they do not hold as many rows.
     """
     found = np.empty((64, PAGE_COLUMNS), dtype=np.int64)
-    count = place = first = 0
+    count = place = 0
+    first = np.int64(0)
     while first < rows:
         size, place = _number(chunk, _after(chunk, place, _BEFORE_SIZE))
         compressed, place = _number(chunk, _after(chunk, place, _BEFORE_COMPRESSED))
@@ -71,5 +74,5 @@ def page_places(chunk: NDArray[np.uint8], rows: int) -> NDArray[np.int64]:
         found[count, 3], found[count, 4] = compressed, size
         count += 1
         first += values
-        place += compressed
+        place += int(compressed)
     return found[:count]
