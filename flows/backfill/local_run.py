@@ -146,6 +146,9 @@ class LocalRun:
         stage, key = name
         settled = self._settled_elsewhere(name)
         if settled is not None:
+            self._times[name] += 1
+            if settled and self._times[name] >= _MOST_TIMES:
+                self._given_up[name] = f"{name[0]} of {name[1]} is done and seems not to be: plan it alone to see why"
             claim.release()
             round_.settle(name, done=settled)
             return

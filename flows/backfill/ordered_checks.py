@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["look_at_decontaminate", "look_at_dedup"]
 
 _Remade = Mapping[PartitionKey, str]
+_SetAside = frozenset[PartitionKey]
 
 
 def _joined(units: Sequence[Look]) -> Look:
@@ -40,8 +41,10 @@ def _joined(units: Sequence[Look]) -> Look:
 class _Walk:
     """Partitions in order, with what makes all that come after one wait for it."""
 
-    def __init__(self, view: CorpusView, keys: Sequence[PartitionKey], remade: _Remade, table: str) -> None:
-        self.view, self.table, self.remade = view, table, remade
+    def __init__(
+        self, view: CorpusView, keys: Sequence[PartitionKey], remade: _Remade, table: str, set_aside: _SetAside
+    ) -> None:
+        self.view, self.table, self.remade, self.set_aside = view, table, remade, set_aside
         self.there = set(view.partitions("documents"))
         coming = [key for key in remade if key not in self.there]
         self.order = view.in_partition_order([*self.there, *coming]) if coming else view.partitions("documents")
@@ -80,17 +83,20 @@ class _Walk:
                 continue
             others = rest(position) if first.state == "done" else [to_be_made(self.decided(key), first.reason)]
             self.looks[key] = _joined([first, *others])
-            if first.state != "done" or (chained and self.looks[key].state != "done"):
+            undone = first.state != "done" or (chained and self.looks[key].state != "done")
+            if undone and key not in self.set_aside:
                 self.waits = f"{key} comes before it and is done first"
 
 
-def look_at_dedup(asked: Asked, view: CorpusView, keys: Sequence[PartitionKey], remade: _Remade) -> Looks:
+def look_at_dedup(
+    asked: Asked, view: CorpusView, keys: Sequence[PartitionKey], remade: _Remade, set_aside: _SetAside = frozenset()
+) -> Looks:
     """Decisions about repeats in these partitions."""
     from pipelines.dedup.stage import STAGE_VERSION
     from pipelines.dedup.units import DedupUnits
 
     config = asked.request("dedup", keys[0], view).config
-    walk = _Walk(view, keys, remade, "duplicates")
+    walk = _Walk(view, keys, remade, "duplicates", set_aside)
     units = DedupUnits(view, config, STAGE_VERSION, walk.order)
     done = Look("done")
 
@@ -126,14 +132,16 @@ def _first_undone_of_all(walk: _Walk, edges: Callable[[int], Unit] | None, prepa
     return ""
 
 
-def look_at_decontaminate(asked: Asked, view: CorpusView, keys: Sequence[PartitionKey], remade: _Remade) -> Looks:
+def look_at_decontaminate(
+    asked: Asked, view: CorpusView, keys: Sequence[PartitionKey], remade: _Remade, set_aside: _SetAside = frozenset()
+) -> Looks:
     """Decisions about texts of evaluation sets in these partitions."""
     from pipelines.decontamination.evaluation_files import digests_of, find_files
     from pipelines.decontamination.stage import STAGE_VERSION
     from pipelines.decontamination.units import BENCHMARKS, DecontaminateUnits
 
     request = asked.request("decontaminate", keys[0], view)
-    walk = _Walk(view, keys, remade, "contaminated")
+    walk = _Walk(view, keys, remade, "contaminated", set_aside)
     units = DecontaminateUnits(view, request.config, STAGE_VERSION, walk.order)
     given = request.inputs or request.config.evaluations
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -105,6 +105,16 @@ class _Overlay:
             self.digests[name[0]] = self.asked.digest(name[0])
         return failure if failure.asked == self.digests[name[0]] else None
 
+    def set_aside(self, stage: str, failed: Collection[PartitionKey]) -> frozenset[PartitionKey]:
+        """Partitions of which this stage will not be done now, so that nothing waits for them."""
+        most = self.asked.backfill.max_attempts
+
+        def stays(key: PartitionKey) -> bool:
+            failure = self._failure((stage, key))
+            return key in failed or (stage, key) in self.given_up or (failure is not None and failure.attempts >= most)
+
+        return frozenset(key for key in self.asked.keys if stays(key))
+
     def decide(self, stage: str, key: PartitionKey, look: Look) -> PlannedUnit:
         """A unit with its decision."""
         name, about = (stage, key), self.asked.backfill
@@ -133,7 +143,9 @@ def tokenizer_unit(asked: Asked) -> UnitName:
     return "tokenizer", PartitionKey(asked.backfill.source, asked.config("tokenize").tokenizer)
 
 
-def _looks(stage: str, asked: Asked, view: CorpusView, remade: Mapping[PartitionKey, str]) -> Looks:
+def _looks(
+    stage: str, asked: Asked, view: CorpusView, remade: Mapping[PartitionKey, str], set_aside: frozenset[PartitionKey]
+) -> Looks:
     keys = asked.keys
     match stage:
         case "crawl":
@@ -141,9 +153,9 @@ def _looks(stage: str, asked: Asked, view: CorpusView, remade: Mapping[Partition
         case "clean":
             return look_at_clean(asked, view, keys)
         case "dedup":
-            return look_at_dedup(asked, view, keys, remade)
+            return look_at_dedup(asked, view, keys, remade, set_aside)
         case "decontaminate":
-            return look_at_decontaminate(asked, view, keys, remade)
+            return look_at_decontaminate(asked, view, keys, remade, set_aside)
         case _:
             return look_at_tokenize(asked, view, keys, remade)
 
@@ -212,16 +224,23 @@ def _plan(asked: Asked, given_up: frozenset[UnitName], view: CorpusView) -> Plan
     overlay = _Overlay(asked, Claims(asked.root).held(), failures, given_up)
     units: dict[str, dict[PartitionKey, PlannedUnit]] = {}
     remade: dict[PartitionKey, str] = {}
+    failed: dict[PartitionKey, str] = {}
     tokenizer: PlannedUnit | None = None
     for stage in asked.stages:
-        looks = _looks(stage, asked, view, remade)
+        looks = _looks(stage, asked, view, remade, overlay.set_aside(stage, failed))
         if stage == "tokenize":
             before = next(reversed(units.values())) if units else {}
             tokenizer = _tokenizer(asked, view, overlay, before)
             if tokenizer is not None:
                 looks = _after_tokenizer(looks, tokenizer, view)
+        for key, earlier in failed.items():
+            if looks[key].state != "done":
+                looks[key] = Look("blocked", f"{earlier} of it failed", looks[key].manifests)
         units[stage] = {key: overlay.decide(stage, key, looks[key]) for key in asked.keys}
         for key, unit in units[stage].items():
+            set_aside = unit.decision in ("failed", "poisoned") or unit.name in given_up
+            if set_aside and unit.decision != "done" and not unit.runs:
+                failed.setdefault(key, stage)
             if unit.runs:
                 remade.setdefault(key, f"after {stage}")
     view.known.save()

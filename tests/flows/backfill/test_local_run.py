@@ -252,3 +252,16 @@ def test_taking_away_makes_all_missing(corpus: FakeCorpus, children: Children):
     assert claim is not None
     with pytest.raises(StageError, match="clean of web/1 is being worked on, and --reprocess completed begins with"):
         take_away(asked)
+
+
+def test_nothing_is_done_after_a_stage_that_failed(corpus: FakeCorpus, children: Children):
+    for name in ("1", "2"):
+        corpus.raw(name)
+    children.ends["dedup", "1"] = [(1, "StageError")] * 3
+    asked = corpus.asked("corpus", "1..2", retry_seconds=0)
+    report = run(asked)
+    assert report.plan.counts() == {"done": 1, "poisoned": 1}
+    assert not [unit for unit in children.begun if unit[1] == "1" and unit[0] in ("decontaminate", "tokenize")]
+    assert report.plan.units["tokenize"][PartitionKey("web", "1")].reason == "dedup of it failed"
+    clear_failures(asked)
+    assert run(asked).plan.counts() == {"done": 2}
