@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
 
@@ -13,6 +14,8 @@ __all__ = ["PrefectRest", "ServerUnreachableError"]
 
 _SECONDS = 20.0
 _LARGEST_PAGE = 200
+# A server whose SQLite is locked says so with 503, and has changed nothing.
+_BUSY, _AGAIN_SECONDS = frozenset({429, 503}), 0.5
 
 
 class ServerUnreachableError(StageError):
@@ -25,16 +28,27 @@ class PrefectRest:
     def __init__(self, api: str, auth: str | None = None, seconds: float = _SECONDS) -> None:
         user, _, password = (auth or "").partition(":")
         self.api = api
+        self._seconds = seconds
+        # No connection outlives its answer: nobody has to close anything, and the server is near.
         self._client = httpx.Client(
-            base_url=api, auth=(user, password) if auth else None, timeout=seconds, trust_env=False
+            base_url=api,
+            auth=(user, password) if auth else None,
+            timeout=seconds,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
         self._csrf: dict[str, str] | None = None
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            return self._client.request(method, path, **options)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ServerUnreachableError(f"{self.api} does not answer: {error or type(error).__name__}") from error
+        deadline = time.monotonic() + self._seconds
+        while True:
+            try:
+                answer = self._client.request(method, path, **options)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise ServerUnreachableError(f"{self.api} does not answer: {error or type(error).__name__}") from error
+            if answer.status_code not in _BUSY or time.monotonic() >= deadline:
+                return answer
+            time.sleep(_AGAIN_SECONDS)
 
     def _headers(self) -> dict[str, str]:
         if self._csrf is None:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from prefect_api import PrefectApi
 from prefect_services import PLANTED, Services, receiver
 from processes import wait_until
+
+from flows.services.home import auth_string
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +48,31 @@ def services(
     yield made
     made.down()
     wait_until(lambda: not made.processes(), "the end of all processes")
+
+
+@pytest.fixture(scope="session")
+def api(services: Services) -> PrefectApi:
+    """The same server, asked by its API."""
+    return PrefectApi(services.status()["ui"], auth_string(services.home))
+
+
+# A corpus of a few pages has few words to learn from, and few windows.
+_SMALL = """
+[clean]
+extractor = "resiliparse"
+rules = []
+
+[tokenizer]
+vocabulary_size = 400
+
+[mix]
+sequence_length = 16
+"""
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Settings for a corpus of a few pages."""
+    place = tmp_path_factory.mktemp("settings") / "small.toml"
+    place.write_text(_SMALL)
+    return place

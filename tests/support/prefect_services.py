@@ -30,7 +30,7 @@ _PROBES = [
         "entrypoint": f"{Path(__file__).with_name('probe_flows.py')}:{name}",
         "work_pool": {"name": "local", "work_queue_name": "data"},
     }
-    for name in ("probe_note", "probe_fail", "probe_hold", "probe_event")
+    for name in ("probe_note", "probe_fail", "probe_hold", "probe_tree", "probe_event")
 ]
 
 
