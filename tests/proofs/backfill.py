@@ -36,7 +36,8 @@ EMPTY = "<html><body><div></div></body></html>"
 SETTINGS = (
     "clean.rules=[]",
     "clean.extractor=resiliparse",
-    "clean.brake=0.6",
+    "clean.brake=0.9",
+    "clean.brake_least_pages=20",
     *(f"{stage}.{share}" for stage in ("tokenizer", "tokenize") for share in SHARES),
     "tokenizer.vocabulary_size=1000",
     "tokenizer.sample_bytes=200000",
