@@ -34,6 +34,10 @@ COMMANDS = [
     "verify",
     "report",
     "demo",
+    "up",
+    "down",
+    "status",
+    "doctor",
 ]
 
 
