@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
@@ -47,14 +48,23 @@ CORPUS_STAGES = ("crawl", "clean", "dedup", "decontaminate", "tokenizer", "token
 _OF_ONE_PARTITION = frozenset({"crawl", "clean", "dedup", "decontaminate", "tokenize"})
 
 
-def _command(*words: str, config: str | None = None) -> tuple[str, ...]:
+def _command(*words: str, config: str = "") -> tuple[str, ...]:
     options = ("--config", config) if config else ()
     return (sys.executable, "-m", *words, *options, "--json")
 
 
+def _resume(argv: tuple[str, ...]) -> str:
+    """The command of a step as a person types it."""
+    return shlex.join(["corpusmill", *(word for word in argv[3:] if word != "--json")])
+
+
 def _stage_flags(stage: str, parameters: CorpusBuildParameters, about: Mapping[str, Any]) -> list[str]:
     one_each = {"--source": about.get("source"), "--partition": about.get("partition")}
-    many_each = {"--seed-url": about.get("seed_urls", ()), "--input": about.get("inputs", ())}
+    many_each = {
+        "--seed-url": about.get("seed_urls", ()),
+        "--input": about.get("inputs", ()),
+        "--set": about.get("overrides", ()),
+    }
     flags = ["--root", parameters.root]
     flags += [word for flag, value in one_each.items() if value for word in (flag, value)]
     flags += [word for flag, values in many_each.items() for value in values for word in (flag, value)]
@@ -78,19 +88,24 @@ def stage_step(stage: str, parameters: CorpusBuildParameters, surroundings: Surr
         about["seed_urls"] = parameters.seed_urls
     if stage == "clean":
         crawled = root.partition_folder("crawl", PartitionKey(parameters.source, parameters.partition))
-        about["inputs"] = parameters.inputs or (crawled.url,)
+        about["inputs"] = parameters.inputs or (() if parameters.common_crawl else (crawled.url,))
+        if parameters.common_crawl:
+            about["overrides"] = (f"common_crawl.base_url={parameters.common_crawl}",)
     if stage == "decontaminate":
         about["inputs"] = parameters.evaluations
 
     def done(_receipt: Receipt | None) -> dict[str, Any] | None:
-        about_all = {**about, "workers": parameters.workers, "config": parameters.config}
+        about_all = {**about, "workers": parameters.workers or None, "config": parameters.config}
         entry, request = stage_entry(stage), build_request(stage, parameters.root, **about_all)
         return stage_result_json(entry.run(request)) if entry.is_done(request) else None
 
+    argv = _command("flows.cli", "run", *_stage_flags(stage, parameters, about), config=parameters.config)
     return Step(
         name=stage,
         root=root,
-        argv=_command("flows.cli", "run", *_stage_flags(stage, parameters, about), config=parameters.config),
+        partition=f"{parameters.source}/{parameters.partition}" if stage in _OF_ONE_PARTITION else "",
+        argv=argv,
+        resume=_resume(argv),
         done=done,
         surroundings=surroundings,
         may_be_left_out=parameters.small_corpus == "leave out",
@@ -112,7 +127,7 @@ def _mark(**about: Any) -> str:
 def _file_digests(urls: Iterable[str | None]) -> list[str]:
     digests = []
     for url in urls:
-        if url is not None:
+        if url:
             with open_input(url) as stream:
                 digests.append(hashlib.blake2b(stream.read(), digest_size=32).hexdigest())
     return digests
@@ -131,10 +146,12 @@ def pretrain_step(parameters: PretrainParameters) -> tuple[Step, str]:
     mark = _mark(plan=plan.digest(), config=config.fingerprint_view())
     run = parameters.run or join_url(parameters.root, "runs", f"pretrain-{mark[:8]}")
     words = ("training", "train", "--root", parameters.root, "--mixture", parameters.mixture, "--run", run)
+    argv = _command(*words, config=parameters.config)
     step = Step(
         name="pretrain",
         root=root,
-        argv=_command(*words, config=parameters.config),
+        argv=argv,
+        resume=_resume(argv),
         env=launch_environment(),
         done=_known(mark),
         fingerprint=mark,
@@ -155,12 +172,14 @@ def evaluate_step(parameters: EvaluateParameters) -> Step:
         suite=_file_digests([parameters.suite, *files]),
         config=config.fingerprint_view(),
     )
+    argv = _command(
+        "training", "evaluate", "--run", parameters.run, "--suite", parameters.suite, config=parameters.config
+    )
     return Step(
         name="evaluate",
         root=CorpusRoot(parameters.root),
-        argv=_command(
-            "training", "evaluate", "--run", parameters.run, "--suite", parameters.suite, config=parameters.config
-        ),
+        argv=argv,
+        resume=_resume(argv),
         env=launch_environment(),
         done=_known(mark),
         fingerprint=mark,
@@ -179,10 +198,12 @@ def finetune_step(parameters: FinetuneParameters) -> tuple[Step, str]:
     out = parameters.out or join_url(parameters.root, "runs", f"finetune-{mark[:8]}")
     test = ("--test", parameters.test) if parameters.test else ()
     words = ("training", "finetune", "--run", parameters.run, "--data", parameters.data, "--out", out, *test)
+    argv = _command(*words, config=parameters.config)
     step = Step(
         name="finetune",
         root=CorpusRoot(parameters.root),
-        argv=_command(*words, config=parameters.config),
+        argv=argv,
+        resume=_resume(argv),
         env=launch_environment(),
         done=_known(mark),
         fingerprint=mark,
@@ -200,10 +221,12 @@ def digest_step(root_url: str) -> Step:
     """The digest of the corpus."""
     root = CorpusRoot(root_url)
     mark = _corpus_mark(root)
+    argv = _command("flows.cli", "digest", root_url)
     return Step(
         name="digest",
         root=root,
-        argv=_command("flows.cli", "digest", root_url),
+        argv=argv,
+        resume=_resume(argv),
         done=_known(mark),
         fingerprint=mark,
     )
@@ -217,10 +240,12 @@ def report_step(root_url: str, run: str | None, finetune_run: str | None, out: s
     mark = _corpus_mark(root, run or "", finetune_run or "", out, *others)
     flags = (("--run", run), ("--finetune-run", finetune_run))
     words = [word for flag, value in flags if value for word in (flag, value)]
+    argv = _command("flows.cli", "report", root_url, "--out", out, *words)
     return Step(
         name="report",
         root=root,
-        argv=_command("flows.cli", "report", root_url, "--out", out, *words),
+        argv=argv,
+        resume=_resume(argv),
         done=_known(mark),
         fingerprint=mark,
         outputs=(out,),

@@ -1,8 +1,9 @@
 """Running a command as a supervised child process.
 
-The child is the leader of a process group of its own. Whatever happens to this process, SIGKILL included, the child
-ends with it: the kernel sees to that (Linux), and workers that the child starts watch it in turn. Signals that ask
-this process to stop are forwarded to the group; what has not ended after the grace period is killed.
+The child runs under a supervisor (`supervisor.py`), which leads a process group of its own. Whatever happens to this
+process, SIGKILL included, the child and everything that it started end with it, in whatever session they are; and where
+it is the supervisor that is killed, the kernel ends the child and this process ends the rest. Signals that ask this
+process to stop are forwarded to the group; what has not ended after the grace period is killed.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from flows.process_marks import kill_marked, marked_environment
 from flows.process_memory import tree_memory_bytes
 
-__all__ = ["ChildResult", "run_child", "start_guarded", "stop_group"]
+__all__ = ["ChildResult", "run_child", "start_guarded", "start_supervised", "stop_group"]
 
 _GUARD = Path(__file__).with_name("guarded_exec.py")
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS = 0.2
 # Adding up the pages of a process of 1 GiB takes the kernel up to 10 ms: at this pace 2% of a core.
@@ -63,7 +66,24 @@ def start_guarded(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes
         argv: the command; its first word is a path.
         options: more arguments of `subprocess.Popen`.
     """
-    command = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *argv]
+    return _start(_GUARD, argv, **options)
+
+
+def start_supervised(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a command under a supervisor, in a process group of its own: all of it ends when either of them does.
+
+    What is started is the supervisor: it ends as the command does, with nothing left of what that started, and kills
+    all of it when this process dies. A command without children of its own is as safe with `start_guarded`.
+
+    Args:
+        argv: the command; its first word is a path.
+        options: more arguments of `subprocess.Popen`.
+    """
+    return _start(_SUPERVISOR, argv, **options)
+
+
+def _start(starter: Path, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", str(starter), str(os.getpid()), *argv]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, **options)  # noqa: S603
 
 
@@ -191,16 +211,17 @@ def run_child(
     """
     started = time.monotonic()
     pipe = subprocess.PIPE if capture else None
-    environment = None if env is None else dict(env)
+    environment, mark = marked_environment(os.environ if env is None else env)
     with (
         _noting_signals() as noted,
-        start_guarded(argv, env=environment, stdout=pipe, stderr=pipe) as process,
+        start_supervised(argv, env=environment, stdout=pipe, stderr=pipe) as process,
     ):
         output = _Output(process, on_line)
         try:
             exit_code, peak = _supervise(process, output, noted, on_look, grace_seconds)
         finally:
             stop_group(process)
+            kill_marked(mark)
         output.drain()
     return ChildResult(
         exit_code=exit_code,

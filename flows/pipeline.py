@@ -6,6 +6,9 @@ from typing import Any
 
 from prefect import flow
 
+from flows.artifacts.marks import partition_tag, run_tag
+from flows.artifacts.progress import show_progress
+from flows.artifacts.publish import add_tags
 from flows.chain import CORPUS_STAGES
 from flows.corpus_build import corpus_build, planned_stages
 from flows.evaluate import evaluate
@@ -44,26 +47,23 @@ def _heldout_part(parameters: PipelineParameters, heldout: StepResult) -> tuple[
 
 def _model_part(
     parameters: PipelineParameters, mixture: str, heldout: str, counts: dict[str, int]
-) -> tuple[list[StepResult], str, str | None]:
+) -> tuple[list[StepResult], str, str]:
     """Train, evaluate, fine-tune; gives the folders of the two runs too."""
     about: dict[str, Any] = {"root": parameters.root, "config": parameters.config}
     trained, run = pretrain(PretrainParameters(**about, mixture=mixture))
     about["run"] = run
     scored = evaluate(EvaluateParameters(**about, suite=join_url(heldout, "suite.toml")))
     if not counts["pairs_train"] and parameters.small_corpus == "leave out":
-        return [trained, scored, leave_out("finetune", "no pair could be cut from the training documents")], run, None
-    test = join_url(heldout, "pairs-test.jsonl") if counts["pairs_test"] else None
+        return [trained, scored, leave_out("finetune", "no pair could be cut from the training documents")], run, ""
+    test = join_url(heldout, "pairs-test.jsonl") if counts["pairs_test"] else ""
     tuned, out = finetune(FinetuneParameters(**about, data=join_url(heldout, "pairs-train.jsonl"), test=test))
     return [trained, scored, tuned], run, out
 
 
-@flow(name="pipeline", flow_run_name="pipeline {parameters.source}/{parameters.partition}")
-def pipeline(parameters: PipelineParameters) -> list[StepResult]:
-    """The whole chain for one partition of a source."""
-    LOGGER.info("planned", extra={"event": "plan", "steps": planned_steps(parameters)})
+def _whole_chain(parameters: PipelineParameters) -> list[StepResult]:
     results = corpus_build(_corpus_part(parameters))
     by_name = {result.step: result for result in results}
-    run = finetuned = None
+    run = finetuned = ""
     if any(by_name[stage].status == "left out" for stage in CORPUS_STAGES if stage in by_name):
         results = results + [leave_out(step, "there is nothing to train on") for step in _MODEL_STEPS]
     else:
@@ -72,3 +72,17 @@ def pipeline(parameters: PipelineParameters) -> list[StepResult]:
         results = results + done
     report = parameters.report or join_url(parameters.root, "report.html")
     return [*results, write_report(parameters.root, run, finetuned, report)]
+
+
+@flow(name="pipeline", flow_run_name="pipeline {parameters.source}/{parameters.partition}")
+def pipeline(parameters: PipelineParameters) -> list[StepResult]:
+    """The whole chain for one partition of a source.
+
+    Args:
+        parameters: What is built, and from what; the model and its training are in the settings.
+    """
+    steps = planned_steps(parameters)
+    LOGGER.info("planned", extra={"event": "plan", "steps": steps})
+    add_tags(partition_tag(parameters.source, parameters.partition), run_tag(parameters, parameters.config))
+    with show_progress("pipeline", f"{parameters.source}/{parameters.partition}", steps):
+        return _whole_chain(parameters)

@@ -19,7 +19,17 @@ from pathlib import Path
 from flows.launch import start_guarded, stop_group
 from schemas.errors import StageError
 
-__all__ = ["EmbeddedServer", "close_interrupted_runs", "start_server", "ui_command", "use_server"]
+__all__ = [
+    "EmbeddedServer",
+    "close_interrupted_runs",
+    "listening_socket",
+    "own_settings",
+    "server_command",
+    "start_server",
+    "ui_command",
+    "use_server",
+    "without_prefect",
+]
 
 # A first start makes the database: 13 s on two free cores.
 _START_SECONDS = 400.0
@@ -28,11 +38,13 @@ _START_SECONDS = 400.0
 _STOP_SECONDS = 30.0
 
 
-def _without_prefect() -> dict[str, str]:
+def without_prefect() -> dict[str, str]:
+    """The environment without any setting of Prefect's: what is left of somebody else's server leads elsewhere."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
 
 
-def _own_settings(home: Path) -> dict[str, str]:
+def own_settings(home: Path) -> dict[str, str]:
+    """Settings that keep a Prefect process in one folder, away from the user's own profile, and silent."""
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
@@ -41,29 +53,62 @@ def _own_settings(home: Path) -> dict[str, str]:
     }
 
 
-def use_server(home: Path, url: str) -> None:
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that a server is to serve; port 0 is any free one.
+
+    It is handed over: nobody else can take the port in between, and a request that comes while the server is still
+    starting waits for it.
+
+    Raises:
+        OSError: the port is taken, or the address is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def server_command(listener: socket.socket) -> list[str]:
+    """The command of a server that serves a socket; its settings are in its environment."""
+    argv = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    return [*argv, "--fd", str(listener.fileno()), "--log-level", "error", "--no-access-log"]
+
+
+def use_server(home: Path, url: str, auth: str | None = None) -> None:
     """Let flows of this process talk to a server of ours; before the first import of Prefect.
+
+    Args:
+        home: the server's folder.
+        url: of its API.
+        auth: what it asks for, if anything.
 
     Raises:
         StageError: Prefect is imported already, and has read other settings.
     """
     if "prefect" in sys.modules:
         raise StageError("Prefect was imported before its settings were made")
-    for name in set(os.environ) - set(_without_prefect()):
+    for name in set(os.environ) - set(without_prefect()):
         del os.environ[name]
     os.environ.update(
         {
-            **_own_settings(home),
+            **own_settings(home),
             "PREFECT_API_URL": url,
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
             "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+            **({"PREFECT_API_AUTH_STRING": auth} if auth else {}),
         }
     )
 
 
 def ui_command(home: Path) -> str:
     """The command that serves the history of a stopped server, and its UI, at http://127.0.0.1:4200."""
-    settings = " ".join(f"{name}={value}" for name, value in _own_settings(home).items())
+    settings = " ".join(f"{name}={value}" for name, value in own_settings(home).items())
     return f"env {settings} {Path(sys.executable).with_name('prefect')} server start"
 
 
@@ -82,18 +127,13 @@ class EmbeddedServer:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.home.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as listener, (self.home / "server.log").open("ab") as log:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
-            listener.listen(128)
+        with listening_socket("127.0.0.1", self.port) as listener, (self.home / "server.log").open("ab") as log:
             self.port = listener.getsockname()[1]
-            # The listening socket is handed over: nobody else can take the port in between, and a request that comes
-            # while the server is still starting waits for it.
-            argv = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-            argv += ["--fd", str(listener.fileno()), "--log-level", "error", "--no-access-log"]
             settings = {"PREFECT_SERVER_UI_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
-            env = {**_without_prefect(), **_own_settings(self.home), "PREFECT_API_URL": self.url, **settings}
-            return start_guarded(argv, env=env, stdout=log, stderr=log, pass_fds=(listener.fileno(),))
+            env = {**without_prefect(), **own_settings(self.home), "PREFECT_API_URL": self.url, **settings}
+            return start_guarded(
+                server_command(listener), env=env, stdout=log, stderr=log, pass_fds=(listener.fileno(),)
+            )
 
     def _answers(self) -> bool:
         try:

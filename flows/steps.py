@@ -16,7 +16,7 @@ from flows.launch import ChildResult, run_child
 from flows.receipts import Receipt, read_receipt, write_receipt
 from flows.run_log import current_run_id
 from schemas.corpus_root import CorpusRoot
-from schemas.errors import StageError, TooLittleTextError, UserError
+from schemas.errors import StepFailedError, TooLittleTextError, UserError
 
 __all__ = ["LOGGER", "Step", "StepResult", "Surroundings", "leave_out", "nothing_around", "perform"]
 
@@ -39,6 +39,10 @@ class StepResult:
 Surroundings = Callable[[], AbstractContextManager[tuple[str, ...]]]
 
 
+def _nothing() -> None:
+    """Takes no notice."""
+
+
 def nothing_around() -> AbstractContextManager[tuple[str, ...]]:
     """The surroundings of a step that needs none."""
     return nullcontext(())
@@ -58,6 +62,9 @@ class Step:
         outputs: folders and files that the step leaves.
         surroundings: what has to be there while the command runs; gives further arguments.
         may_be_left_out: whether too little text is a reason to leave the step out; else it is an error.
+        partition: `source/partition` that the step works on; empty where it works on the whole corpus.
+        resume: the command that does the step, for people.
+        on_look: is called a few times a second while the command runs.
     """
 
     name: str
@@ -69,6 +76,14 @@ class Step:
     outputs: tuple[str, ...] = ()
     surroundings: Surroundings = nothing_around
     may_be_left_out: bool = False
+    partition: str = ""
+    resume: str = ""
+    on_look: Callable[[], None] = _nothing
+
+    @property
+    def title(self) -> str:
+        """The step and its partition, as messages name them."""
+        return f"{self.name} of {self.partition}" if self.partition else self.name
 
 
 def _say(event: str, step: str, message: str, **about: Any) -> None:
@@ -89,6 +104,12 @@ def _complaint(child: ChildResult) -> str:
     return child.errors[-1] if child.errors else f"exit code {child.exit_code}, and it said nothing"
 
 
+def _message(step: Step, verb: str, child: ChildResult) -> str:
+    """What failed, why, and the command that goes on."""
+    cause = _complaint(child).removeprefix(f"{step.partition}: ")
+    return f"{step.title}{verb}: {cause}" + (f"; to go on: {step.resume}" if step.resume else "")
+
+
 def _end(result: StepResult) -> StepResult:
     message = f"{result.step}: {result.status}" + (f", {result.reason}" if result.reason else "")
     _say("end", result.step, message, outcome=result)
@@ -105,7 +126,7 @@ def perform(step: Step) -> StepResult:
 
     Raises:
         UserError: the command found that what the user gave is wrong.
-        StageError: it failed.
+        StepFailedError: it failed.
     """
     receipt = read_receipt(step.root, step.name)
     known = step.done(receipt)
@@ -122,13 +143,15 @@ def perform(step: Step) -> StepResult:
             [*step.argv, *further],
             env={**step.env, **os.environ},
             on_line=lambda line: _pass_on(step.name, line),
+            on_look=step.on_look,
         )
     if child.exit_code == UserError.exit_code:
-        raise UserError(_complaint(child))
-    if step.may_be_left_out and child.json().get("error") == TooLittleTextError.__name__:
+        raise UserError(_message(step, "", child))
+    kind = str(child.json().get("error", ""))
+    if step.may_be_left_out and kind == TooLittleTextError.__name__:
         return leave_out(step.name, _complaint(child))
     if child.exit_code != 0:
-        raise StageError(f"{step.name} failed: {_complaint(child)}")
+        raise StepFailedError(_message(step, " failed", child), kind=kind)
     done = Receipt(
         step=step.name,
         fingerprint=step.fingerprint,

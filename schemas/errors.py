@@ -12,7 +12,9 @@ CorpusmillError                 exit code 1: the work failed
 └── StageError                  a stage could not finish
     ├── LeaseError              another live run holds the same unit of work
     ├── LossBrakeError          the rules dropped more of a partition than its settings allow
-    └── TooLittleTextError      what was kept is too little for the stage
+    ├── TooLittleTextError      what was kept is too little for the stage
+    ├── DivergedError           the loss of a training run is no number any more
+    └── StepFailedError         the command of a flow's step failed
 
 Catch `CorpusmillError` to catch all of them. Messages say what was given, what was expected and what to do.
 """
@@ -24,6 +26,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "CorpusmillError",
+    "DivergedError",
     "InputError",
     "LeaseError",
     "LossBrakeError",
@@ -31,6 +34,7 @@ __all__ = [
     "OutputError",
     "ShardError",
     "StageError",
+    "StepFailedError",
     "TooLittleTextError",
     "UserError",
 ]
@@ -90,3 +94,15 @@ class LossBrakeError(StageError):
 
 class TooLittleTextError(StageError):
     """What was kept is too little for the stage to give anything."""
+
+
+class DivergedError(StageError):
+    """The loss or the gradient of a training step is not finite; the weights stay as they were."""
+
+
+class StepFailedError(StageError):
+    """The command of a flow's step failed; `kind` is the error that it named, empty where it named none."""
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -28,7 +28,7 @@ def pytest_configure() -> None:
 
 
 # Folders whose tests share what takes long to make, the longest first, so that no process ends alone with them.
-TOGETHER = ("flink", "end_to_end", "dataflow")
+TOGETHER = ("flink", "end_to_end", "orchestration", "dataflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

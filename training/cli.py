@@ -52,11 +52,15 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    words = sys.argv[1:] if argv is None else argv
     try:
-        arguments = _parse(sys.argv[1:] if argv is None else argv)
+        arguments = _parse(words)
         module, _ = COMMANDS[arguments.command]
         _show(importlib.import_module(module).run(arguments), arguments.json)
     except CorpusmillError as error:
         sys.stderr.write(f"corpusmill: {error}\n")
+        if "--json" in words:
+            about = {"error": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+            sys.stdout.write(json.dumps(about, ensure_ascii=False) + "\n")
         return error.exit_code
     return 0

@@ -24,7 +24,7 @@ __all__ = ["Ranks", "end_with_parent", "is_rank", "join_ranks"]
 
 T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
-# Collectives give up after the limit that the watchdog has, and this much later: its message is the better one.
+# Collectives give up later than the watchdog does, whose message is the better one.
 _LATER_SECONDS = 60.0
 
 
@@ -101,7 +101,7 @@ def join_ranks(device: str, patience_seconds: float) -> Iterator[Ranks]:
         yield Ranks(pick_device(device))
         return
     here = pick_device(device, int(os.environ.get("LOCAL_RANK", "0")))
-    patience = timedelta(seconds=patience_seconds + _LATER_SECONDS)
+    patience = timedelta(seconds=2 * patience_seconds + _LATER_SECONDS)
     if here.type == "cuda":
         torch.cuda.set_device(here)
         dist.init_process_group("nccl", timeout=patience, device_id=here)

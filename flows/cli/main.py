@@ -19,9 +19,11 @@ from flows.cli import (
     dataflow_commands,
     dedup_commands,
     demo_command,
+    doctor_command,
     flink_commands,
     maintenance,
     run_command,
+    services_commands,
     takedown_command,
     trace_command,
     training_commands,
@@ -52,6 +54,8 @@ trace_command.register(app)
 dedup_commands.register(app)
 verify_command.register(app)
 demo_command.register(app)
+services_commands.register(app)
+doctor_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
 

@@ -60,7 +60,7 @@ def _parameters(options: DemoOptions) -> tuple[PipelineParameters, Origin]:
         partition=origin.partition,
         seed_urls=origin.seed_urls,
         inputs=origin.inputs,
-        workers=options.workers,
+        workers=options.workers or 0,
         config=write_settings(CorpusRoot(root), settings),
         small_corpus="leave out",
     )

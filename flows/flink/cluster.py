@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flows.flink.keeper import EVENTS_FILE, PROCESSES_FILE, keeper_of
 from flows.flink.toolchain import find_java, jars
+from flows.keeping.control import daemons_of, restarted_daemons, start_keeper, stop_keeper
+from flows.keeping.keeper import keeper_of
 from pipelines.engine.flink.description import ClusterDescription, description_file, read_cluster
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from schemas.configs.flink import FlinkConfig
-from schemas.errors import CorpusmillError, InputError, OutputError, StageError
+from schemas.errors import InputError
 from schemas.lease import process_start
 
 __all__ = ["cluster_status", "start_cluster", "stop_cluster"]
 
-_KEEPER_LOG = "keeper.log"
 _STOP_SECONDS = 20.0
 
 
@@ -62,30 +58,14 @@ def start_cluster(config: FlinkConfig, folder: Path, tell: Callable[[str], None]
         raise InputError(f"{description_file(folder)} describes a cluster that we do not keep; give another --folder")
     find_java()
     jars(tell)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        log = (folder / _KEEPER_LOG).open("ab")
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; give another --folder") from error
     tell("starting the daemons")
-    with log:
-        command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json(), str(os.getpid())]
-        quiet = subprocess.DEVNULL
-        keeper = subprocess.Popen(command, stdin=quiet, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
-    try:
-        while keeper.poll() is None:
-            about = _described(folder)
-            if about is not None and about.keeper_pid == keeper.pid:
-                return about
-            time.sleep(0.2)
-    except BaseException:
-        keeper.terminate()
-        keeper.wait()
-        raise
-    said = (folder / _KEEPER_LOG).read_text().strip().splitlines()
-    message = said[-1] if said else f"exit code {keeper.returncode}"
-    kind: type[CorpusmillError] = InputError if keeper.returncode == InputError.exit_code else StageError
-    raise kind(f"the Flink cluster did not start: {message}")
+
+    def find(keeper: int) -> ClusterDescription | None:
+        found = _described(folder)
+        return found if found is not None and found.keeper_pid == keeper else None
+
+    command = [sys.executable, "-m", "flows.flink.keeper", str(folder), config.model_dump_json(), str(os.getpid())]
+    return start_keeper(command, folder, find, "the Flink cluster")
 
 
 def stop_cluster(folder: Path) -> bool:
@@ -95,33 +75,9 @@ def stop_cluster(folder: Path) -> bool:
         InputError: the cluster that is described there is not ours to stop.
         StageError: it does not end.
     """
-    keeper = keeper_of(folder)
-    if keeper is None:
-        about = _described(folder)
-        if about is not None:
-            raise InputError(
-                f"{description_file(folder)} describes a cluster that we do not keep; stop it where it runs"
-            )
-        return False
-    os.kill(keeper, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
-    while keeper_of(folder) == keeper:
-        if time.monotonic() > deadline:
-            os.kill(keeper, signal.SIGKILL)  # every daemon is bound to its life
-        if time.monotonic() > deadline + _STOP_SECONDS:
-            raise StageError(f"process {keeper}, the keeper of the cluster in {folder}, does not end")
-        time.sleep(0.1)
-    return True
-
-
-def _events(folder: Path) -> list[dict[str, Any]]:
-    try:
-        lines = (folder / EVENTS_FILE).read_text().splitlines()
-    except FileNotFoundError:
-        return []
-    events = [json.loads(line) for line in lines]
-    ups = [number for number, event in enumerate(events) if event["event"] == "up"]
-    return events[ups[-1] :] if ups else events
+    if keeper_of(folder) is None and _described(folder) is not None:
+        raise InputError(f"{description_file(folder)} describes a cluster that we do not keep; stop it where it runs")
+    return stop_keeper(folder, "the cluster", _STOP_SECONDS)
 
 
 def cluster_status(folder: Path) -> dict[str, Any]:
@@ -134,9 +90,8 @@ def cluster_status(folder: Path) -> dict[str, Any]:
     if about is None:
         return {"state": "down", "folder": str(folder)}
     status: dict[str, Any] = {"state": "up", "folder": str(folder), "ui": about.rest, "slots": about.slots}
-    processes = folder / PROCESSES_FILE
-    status["processes"] = json.loads(processes.read_text()) if processes.is_file() else {}
-    status["restarted"] = [event["daemon"] for event in _events(folder) if event["event"] == "died"]
+    status["processes"] = daemons_of(folder)
+    status["restarted"] = restarted_daemons(folder)
     if about.rest:
         try:
             status["task_managers"], status["slots_now"] = FlinkRest(about.rest).slots()

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.flink.toolchain import OUR_JAR
+from flows.keeping.keeper import Daemon
 from pipelines.engine.flink import worker_boot
 from pipelines.engine.flink.description import ClusterDescription
 from pipelines.engine.settings import default_workers
 from schemas.configs.flink import FlinkConfig
 
-__all__ = ["ClusterPlan", "Daemon", "free_ports"]
+__all__ = ["ClusterPlan", "free_ports"]
 
 _HOST = "localhost"
 _PORTS = ("rest", "rpc", "blob", "job", "artifact", "pool")
@@ -61,14 +62,6 @@ def free_ports() -> dict[str, int]:
 
 def _machine_mb() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-
-
-@dataclass(frozen=True)
-class Daemon:
-    """A process of a cluster."""
-
-    name: str
-    argv: tuple[str, ...]
 
 
 @dataclass(frozen=True)

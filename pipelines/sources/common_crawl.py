@@ -1,11 +1,13 @@
 """Common Crawl: the files of a slice of a snapshot, by the snapshot's own listing.
 
 A snapshot such as CC-MAIN-2024-22 lists its 90,000 WARC files in `crawl-data/<snapshot>/warc.paths.gz`, and as many WET
-files in `wet.paths.gz`; a slice is a range of lines of that listing, counted from 0.
+files in `wet.paths.gz`; a slice is a range of lines of that listing, counted from 0. Which snapshots there are, the
+index server says in `collinfo.json`.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,11 +17,13 @@ from pipelines.sources.inputs import InputFile, remote_file
 from pipelines.sources.items import DamagedInputError
 from pipelines.sources.remote_files import open_source
 from schemas.configs.sources import CommonCrawlConfig, FetchConfig
+from schemas.corpus_root import natural_order
 from schemas.errors import ConfigError, InputError
 from schemas.storage import join_url
 
-__all__ = ["SnapshotSlice", "slice_files", "slice_of"]
+__all__ = ["SnapshotSlice", "file_count", "list_snapshots", "slice_files", "slice_of"]
 
+_SNAPSHOT = re.compile(r"CC-MAIN-\d{4}(?:-\d{2,4})?")
 _PARTITION = re.compile(r"(CC-MAIN-\d{4}(?:-\d{2,4})?)/(\d{1,6})(?:-(\d{1,6}))?")
 # Segments of letters, digits and a few marks: nothing that leads out of the base URL, or to another server.
 _PATH = re.compile(r"crawl-data/(?!\.)[A-Za-z0-9._-]+(?:/(?!\.)[A-Za-z0-9._=-]+)+")
@@ -84,6 +88,36 @@ def _listing(base_url: str, snapshot: str, kind: str, fetch: FetchConfig) -> tup
             "common_crawl.base_url"
         )
     return tuple(paths)
+
+
+def list_snapshots(index_url: str, fetch: FetchConfig) -> list[str]:
+    """The ids of all snapshots that the index server lists, the oldest first.
+
+    Raises:
+        InputError: there is no such list, or it is none.
+        StageError: the server does not answer.
+    """
+    url = join_url(index_url, "collinfo.json")
+    with open_source(url, fetch) as stream:
+        content = stream.read(_MOST_LISTING_BYTES)
+    try:
+        ids = [str(row["id"]) for row in json.loads(content)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{url} is no list of snapshots: {type(error).__name__} {error}; give the URL below which the index server "
+            "has its collinfo.json"
+        ) from error
+    return sorted({one for one in ids if _SNAPSHOT.fullmatch(one)}, key=natural_order)
+
+
+def file_count(config: CommonCrawlConfig, snapshot: str, fetch: FetchConfig) -> int:
+    """How many files a snapshot has.
+
+    Raises:
+        InputError: the snapshot does not exist, or its listing cannot be believed.
+        StageError: the server does not answer.
+    """
+    return len(_listing(config.base_url, snapshot, config.kind, fetch))
 
 
 def slice_files(config: CommonCrawlConfig, partition: str, fetch: FetchConfig) -> list[InputFile]:

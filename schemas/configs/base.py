@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
@@ -33,9 +34,14 @@ STAGES = frozenset(
         "export",
         "demo",
         "flink",
+        "up",
         "dataflow",
     ]
 )
+
+
+# In a URL; a value that was refused is repeated without it.
+_PASSWORD = re.compile(r"(://[^:@/\s]*:)[^/\s]*@")
 
 
 class StageConfig(BaseModel):
@@ -142,7 +148,8 @@ def _explain(config_class: type[StageConfig], error: ValidationError) -> str:
         return f"{where}: unknown key; {hint}known keys: {', '.join(known)}"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] == "missing" else f", got {first['input']!r:.80}"
+    shown = _PASSWORD.sub(r"\1***@", repr(first["input"]))
+    given = "" if first["type"] == "missing" else f", got {shown:.80}"
     return f"{where}: {message}{given}{more}"
 
 

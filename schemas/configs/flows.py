@@ -1,11 +1,13 @@
 """Parameters of the Prefect flows: one flat model a flow, so that the UI draws a form that the server can check.
 
-What the stages do is said in one TOML file with a table for each stage; the forms hold what differs between runs.
+What the stages do is said in one TOML file with a table for each stage; the forms hold what differs between runs. Only
+facts of JSON Schema are checked before a run exists, so bounds are written as such, and a text that may be left out is
+empty rather than null: the form of the UI draws a union as a choice between types.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,84 +19,123 @@ __all__ = [
     "FinetuneParameters",
     "PipelineParameters",
     "PretrainParameters",
+    "WatchSnapshotsParameters",
 ]
 
-_Text = Annotated[str, Field(min_length=1)]
 _PARTITION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+# Without blanks at the ends, where a pasted path often has them.
+_PLACE_PATTERN = r"^\S(.*\S)?$"
+_MAYBE_PLACE_PATTERN = r"^(\S(.*\S)?)?$"
+_TOML_PATTERN = r"^(\S.*\.toml)?$"
+_SNAPSHOT_PATTERN = r"^(CC-MAIN-\d{4}(-\d{2,4})?)?$"
+_NAME_RULE = "Letters, digits, '.', '_' and '-', starting with a letter or digit."
+
+_Place = Annotated[str, Field(min_length=1, pattern=_PLACE_PATTERN)]
+
+# Where pages come from is one of three fields: the same rule as `_one_origin`, for the server.
+_ONE_ORIGIN: dict[str, Any] = {
+    "if": {"properties": {"seed_urls": {"maxItems": 0}, "common_crawl": {"maxLength": 0}}},
+    "then": {"properties": {"inputs": {"minItems": 1}}, "required": ["inputs"]},
+    "else": {
+        "properties": {"inputs": {"maxItems": 0}},
+        "if": {"properties": {"seed_urls": {"minItems": 1}}, "required": ["seed_urls"]},
+        "then": {"properties": {"common_crawl": {"maxLength": 0}}},
+    },
+}
+
+
+def _at(position: int) -> dict[str, Any]:
+    """Where a field stands in the form."""
+    return {"position": position}
 
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    root: _Text = Field(
-        title="Corpus", description="Folder or fsspec URL of the corpus.", json_schema_extra={"position": 0}
+    root: _Place = Field(
+        title="Corpus",
+        description="Folder or fsspec URL of the corpus, as the worker sees it.",
+        json_schema_extra=_at(0),
     )
-    config: str | None = Field(
-        default=None,
+    config: str = Field(
+        default="",
+        pattern=_TOML_PATTERN,
         title="Settings",
         description="A TOML file with a table for each stage; empty: every setting at its default.",
-        json_schema_extra={"position": 90},
+        json_schema_extra=_at(90),
     )
 
 
-class CorpusBuildParameters(_Parameters):
-    """From web pages or raw files to token shards and a mixture."""
-
+class _BuildParameters(_Parameters):
     source: str = Field(
         title="Source",
-        description="Name of the source that is added to.",
+        description=f"Name of the source that is added to. {_NAME_RULE}",
         pattern=NAME_PATTERN,
-        json_schema_extra={"position": 1},
+        json_schema_extra=_at(1),
     )
-    partition: str = Field(
-        title="Partition",
-        description="Name of the partition of the source that is made.",
-        pattern=_PARTITION_PATTERN,
-        json_schema_extra={"position": 2},
-    )
-    seed_urls: tuple[_Text, ...] = Field(
-        default=(),
-        title="Seed URLs",
-        description="Where a crawl starts; or give inputs.",
-        json_schema_extra={"position": 3},
-    )
-    inputs: tuple[_Text, ...] = Field(
-        default=(),
-        title="Inputs",
-        description="Files and folders to read; or give seed URLs.",
-        json_schema_extra={"position": 4},
-    )
-    evaluations: tuple[_Text, ...] = Field(
+    evaluations: tuple[_Place, ...] = Field(
         default=(),
         title="Evaluation files",
-        description="Evaluation sets whose texts are cut out of documents; empty: those in the settings, if any.",
-        json_schema_extra={"position": 5},
-    )
-    runner: Literal["local", "flink", "dataflow"] = Field(
-        default="local",
-        title="Runner",
-        description="Where Beam stages run: on this machine, on the Flink cluster that is up, or on Dataflow.",
-        json_schema_extra={"position": 79},
-    )
-    workers: int | None = Field(
-        default=None,
-        ge=1,
-        le=4096,
-        title="Workers",
-        description="Worker processes of a Beam stage, or slots of Flink; empty: all there are.",
-        json_schema_extra={"position": 80},
+        description="Evaluation sets whose texts are cut out of documents; none: those in the settings, if any.",
+        json_schema_extra=_at(20),
     )
     small_corpus: Literal["fail", "leave out"] = Field(
         default="fail",
         title="Small corpus",
         description="When a step cannot work because too little text was kept: fail, or leave the step out.",
-        json_schema_extra={"position": 81},
+        json_schema_extra=_at(30),
+    )
+    runner: Literal["local", "flink", "dataflow"] = Field(
+        default="local",
+        title="Runner",
+        description="Where Beam stages run: on this machine, on the Flink cluster that is up, or on Dataflow.",
+        json_schema_extra=_at(40),
+    )
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=4096,
+        title="Workers",
+        description="Worker processes of a Beam stage, slots of Flink, or machines of Dataflow; 0: all there are.",
+        json_schema_extra=_at(41),
+    )
+
+
+class CorpusBuildParameters(_BuildParameters):
+    """From web pages or raw files to token shards and a mixture."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_ORIGIN)
+
+    partition: str = Field(
+        title="Partition",
+        description="Name of the partition of the source that is made: such names joined by '/', as in 2026-07 or "
+        "CC-MAIN-2026-30/00012.",
+        pattern=_PARTITION_PATTERN,
+        json_schema_extra=_at(2),
+    )
+    inputs: tuple[_Place, ...] = Field(
+        default=(),
+        title="Inputs",
+        description="Files, folders and URLs of files to read. Pages come from here, from a crawl or from Common "
+        "Crawl: fill in one of the three.",
+        json_schema_extra=_at(3),
+    )
+    seed_urls: tuple[_Place, ...] = Field(
+        default=(), title="Seed URLs", description="Where a crawl starts, in place of inputs.", json_schema_extra=_at(4)
+    )
+    common_crawl: str = Field(
+        default="",
+        pattern=_MAYBE_PLACE_PATTERN,
+        title="Common Crawl",
+        description="Base URL of Common Crawl, such as https://data.commoncrawl.org/, in place of inputs; the "
+        "partition's name says which files of which snapshot.",
+        json_schema_extra=_at(5),
     )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if bool(self.seed_urls) == bool(self.inputs):
-            raise ValueError("give seed_urls to crawl, or inputs to read, and not both")
+        if bool(self.seed_urls) + bool(self.inputs) + bool(self.common_crawl) != 1:
+            raise ValueError("give one of inputs to read, seed_urls to crawl, or common_crawl")
         return self
 
 
@@ -103,54 +144,104 @@ class PretrainParameters(_Parameters):
 
     mixture: str = Field(
         title="Mixture",
-        description="Name of a mixture plan of the corpus.",
+        description=f"Name of a mixture plan of the corpus. {_NAME_RULE}",
         pattern=NAME_PATTERN,
-        json_schema_extra={"position": 1},
+        json_schema_extra=_at(1),
     )
-    run: str | None = Field(
-        default=None,
+    run: str = Field(
+        default="",
+        pattern=_MAYBE_PLACE_PATTERN,
         title="Run",
         description="Folder of the run; empty: below runs/ of the corpus, named after plan and settings.",
-        json_schema_extra={"position": 2},
+        json_schema_extra=_at(2),
     )
 
 
 class EvaluateParameters(_Parameters):
     """Scoring a trained model on a suite of tasks."""
 
-    run: _Text = Field(title="Run", description="Folder of the run.", json_schema_extra={"position": 1})
-    suite: _Text = Field(title="Suite", description="File of the suite, TOML.", json_schema_extra={"position": 2})
+    run: _Place = Field(title="Run", description="Folder of the run.", json_schema_extra=_at(1))
+    suite: _Place = Field(title="Suite", description="File of the suite, TOML.", json_schema_extra=_at(2))
 
 
 class FinetuneParameters(_Parameters):
     """Going on with a trained model on prompts and answers."""
 
-    run: _Text = Field(title="Run", description="Folder of the run to start from.", json_schema_extra={"position": 1})
-    data: _Text = Field(
-        title="Training pairs",
-        description='JSONL, one {"prompt", "answer"} a line.',
-        json_schema_extra={"position": 2},
+    run: _Place = Field(title="Run", description="Folder of the run to start from.", json_schema_extra=_at(1))
+    data: _Place = Field(
+        title="Training pairs", description='JSONL, one {"prompt", "answer"} a line.', json_schema_extra=_at(2)
     )
-    test: str | None = Field(
-        default=None,
+    test: str = Field(
+        default="",
+        pattern=_MAYBE_PLACE_PATTERN,
         title="Test pairs",
         description="JSONL of pairs that are answered before and after; empty: none.",
-        json_schema_extra={"position": 3},
+        json_schema_extra=_at(3),
     )
-    out: str | None = Field(
-        default=None,
+    out: str = Field(
+        default="",
+        pattern=_MAYBE_PLACE_PATTERN,
         title="New run",
         description="Folder of the new run; empty: below runs/ of the corpus, named after what it comes from.",
-        json_schema_extra={"position": 4},
+        json_schema_extra=_at(4),
     )
 
 
 class PipelineParameters(CorpusBuildParameters):
     """The whole chain: corpus, pretraining, evaluation, fine-tuning, report."""
 
-    report: str | None = Field(
-        default=None,
+    report: str = Field(
+        default="",
+        pattern=_MAYBE_PLACE_PATTERN,
         title="Report",
         description="File of the report; empty: report.html in the corpus.",
-        json_schema_extra={"position": 82},
+        json_schema_extra=_at(82),
+    )
+
+
+class WatchSnapshotsParameters(_BuildParameters):
+    """Looking for new snapshots of Common Crawl, and building what is missing of them."""
+
+    source: str = Field(
+        default="common_crawl",
+        title="Source",
+        description=f"Name of the source that snapshots are added to. {_NAME_RULE}",
+        pattern=NAME_PATTERN,
+        json_schema_extra=_at(1),
+    )
+    slices: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        title="Slices of a snapshot",
+        description="How many partitions are made of each snapshot, from the start of its listing.",
+        json_schema_extra=_at(2),
+    )
+    files: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        title="Files of a slice",
+        description="How many WARC files of about 1 GB make a partition.",
+        json_schema_extra=_at(3),
+    )
+    first_snapshot: str = Field(
+        default="",
+        pattern=_SNAPSHOT_PATTERN,
+        title="First snapshot",
+        description="The oldest that is built, such as CC-MAIN-2026-30; empty: the oldest that the corpus has, and in "
+        "an empty corpus the newest there is.",
+        json_schema_extra=_at(4),
+    )
+    index_url: _Place = Field(
+        default="https://index.commoncrawl.org/",
+        title="Index",
+        description="URL below which collinfo.json lists the snapshots.",
+        json_schema_extra=_at(5),
+    )
+    base_url: _Place = Field(
+        default="https://data.commoncrawl.org/",
+        title="Data",
+        description="URL below which crawl-data/ lies: of Common Crawl or of a mirror.",
+        json_schema_extra=_at(6),
     )

@@ -10,7 +10,9 @@ from schemas.configs.base import StageConfig
 from schemas.configs.model import ModelShape
 from schemas.configs.presets import PRESETS
 
-__all__ = ["TrainConfig"]
+__all__ = ["LONGEST_GRACE_SECONDS", "TrainConfig"]
+
+LONGEST_GRACE_SECONDS = 600.0
 
 
 class TrainConfig(StageConfig):
@@ -165,7 +167,7 @@ class TrainConfig(StageConfig):
         title="Grace",
         description="from a request to stop to the end of the process; within it a checkpoint is saved, or none",
         gt=0,
-        le=600,
+        le=LONGEST_GRACE_SECONDS,
     )
     hang_seconds: float = Field(
         default=600.0,

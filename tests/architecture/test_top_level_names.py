@@ -33,4 +33,5 @@ def test_wheel_holds_our_packages_and_their_data(tmp_path: Path, repository: Pat
     }
     java = repository / "infra" / "flink"  # the jars are built from it where a cluster is started
     shipped |= {f"flows/flink/java/{path.relative_to(java).as_posix()}" for path in java.rglob("*") if path.is_file()}
+    shipped.add("flows/services/prefect.yaml")  # from the root, where `prefect deploy` looks for it
     assert shipped == {name for name in names if ".dist-info" not in name}

@@ -64,6 +64,22 @@ def test_stages_of_a_partition_are_told_which(corpus_root: CorpusRoot):
     assert words(stage_step("mix", parameters)) == f"flows.cli run mix --root {root} {rest}"
 
 
+def test_what_is_called_is_what_a_person_would_type(corpus_root: CorpusRoot):
+    clean = stage_step("clean", build(corpus_root, partition="2026-07", seed_urls=(), inputs=("a b.warc",)))
+    assert clean.partition == "web/2026-07"
+    assert clean.resume == f"corpusmill {words(clean).removeprefix('flows.cli ').removesuffix(' --json')}".replace(
+        "a b.warc", "'a b.warc'"
+    )
+    mix = stage_step("mix", build(corpus_root))
+    assert (mix.partition, mix.resume) == ("", f"corpusmill run mix --root {corpus_root.url}")
+
+
+def test_pages_of_common_crawl_need_no_input(corpus_root: CorpusRoot):
+    parameters = build(corpus_root, seed_urls=(), partition="CC-MAIN-2026-30/00000", common_crawl="https://cc.example/")
+    clean = words(stage_step("clean", parameters))
+    assert clean.endswith("--partition CC-MAIN-2026-30/00000 --set common_crawl.base_url=https://cc.example/ --json")
+
+
 def test_stages_without_anything_to_do_are_not_planned(corpus_root: CorpusRoot, tmp_path: Path):
     assert set(CORPUS_STAGES) - set(planned_stages(build(corpus_root))) == {"decontaminate"}
     own = build(corpus_root, seed_urls=(), inputs=("a.warc",), evaluations=("set.jsonl",))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-NAMES = ["corpus-build", "evaluate", "finetune", "pipeline", "pretrain"]
+NAMES = ["corpus-build", "evaluate", "finetune", "pipeline", "pretrain", "watch-snapshots"]
 # In a process of its own: Prefect reads its home and sets up logging when it is imported.
 LOAD = """
 import json, sys
@@ -44,6 +44,18 @@ def test_every_flow_is_deployed_and_may_be_called(deployments: list[dict], repos
         assert deployment["work_pool"]["name"] == "local"
 
 
-def test_only_one_training_runs_at_a_time(deployments: list[dict]):
-    limited = [one["entrypoint"] for one in deployments if one.get("concurrency_limit") == 1]
-    assert limited == ["flows/pretrain.py:pretrain"]
+def test_queues_say_what_runs_at_once(deployments: list[dict]):
+    # A limit of a deployment stamps waiting runs anew, and loses their order.
+    limited = [one["entrypoint"] for one in deployments if "concurrency_limit" in one]
+    assert limited == ["flows.watch_snapshots.watch_snapshots"]
+    queues = {one["entrypoint"].rsplit(".", 1)[1]: one["work_pool"]["work_queue_name"] for one in deployments}
+    assert {queues["pretrain"], queues["finetune"]} == {"gpu"}
+    assert {queues["corpus_build"], queues["pipeline"]} == {"data"}
+    assert queues["evaluate"] == "evaluate"
+
+
+def test_the_watch_is_paused_until_it_knows_a_corpus_and_never_runs_twice(deployments: list[dict]):
+    (watch,) = [one for one in deployments if "watch" in one["entrypoint"]]
+    assert watch["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    (weekly,) = watch["schedules"]
+    assert weekly == {"slug": "weekly", "cron": "0 6 * * 1", "timezone": "UTC", "active": False}

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from flows.receipts import Receipt, read_receipt, write_receipt
 from flows.steps import LOGGER, Step, StepResult, leave_out, perform
 from schemas.corpus_root import CorpusRoot
-from schemas.errors import StageError, UserError
+from schemas.errors import StepFailedError, UserError
 
 
 def step(root: CorpusRoot, code: str, **more) -> Step:
@@ -95,15 +97,48 @@ sys.exit({code})
 
 
 def test_a_mistake_of_the_user_stays_one(corpus_root: CorpusRoot):
-    with pytest.raises(UserError, match=r"^too few pages; give more$"):
+    with pytest.raises(UserError, match=r"^mix: too few pages; give more$"):
         perform(step(corpus_root, COMPLAINING.format(kind="ConfigError", code=2), may_be_left_out=True))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        (2, UserError, "clean of web/7: too few pages; give more; to go on: corpusmill run clean --partition 7"),
+        (
+            1,
+            StepFailedError,
+            "clean of web/7 failed: too few pages; give more; to go on: corpusmill run clean --partition 7",
+        ),
+    ],
+)
+def test_a_failure_names_stage_partition_cause_and_the_command_that_goes_on(code, kind, said, corpus_root: CorpusRoot):
+    about = {"name": "clean", "partition": "web/7", "resume": "corpusmill run clean --partition 7"}
+    complaining = COMPLAINING.format(kind="ConfigError", code=code).replace("too few", "web/7: too few")
+    with pytest.raises(kind) as error:
+        perform(replace(step(corpus_root, complaining), **about))
+    assert str(error.value) == said
+
+
+def test_a_failure_keeps_the_kind_of_its_error(corpus_root: CorpusRoot):
+    with pytest.raises(StepFailedError) as error:
+        perform(step(corpus_root, COMPLAINING.format(kind="LossBrakeError", code=1)))
+    assert error.value.kind == "LossBrakeError"
+    copied = pickle.loads(pickle.dumps(error.value))
+    assert (str(copied), copied.kind) == (str(error.value), "LossBrakeError")
+
+
+def test_a_step_is_looked_at_while_it_runs(corpus_root: CorpusRoot):
+    looks: list[int] = []
+    perform(step(corpus_root, "import time; time.sleep(1); print('{}')", on_look=lambda: looks.append(1)))
+    assert looks
 
 
 def test_too_little_text_leaves_a_step_out_where_that_is_allowed(corpus_root: CorpusRoot):
     code = COMPLAINING.format(kind="TooLittleTextError", code=1)
     left = perform(step(corpus_root, code, may_be_left_out=True))
     assert (left.status, left.reason) == ("left out", "too few pages; give more")
-    with pytest.raises(StageError, match=r"^mix failed: too few pages; give more$"):
+    with pytest.raises(StepFailedError, match=r"^mix failed: too few pages; give more$"):
         perform(step(corpus_root, code))
     assert read_receipt(corpus_root, "mix") is None
 
@@ -117,7 +152,7 @@ def test_too_little_text_leaves_a_step_out_where_that_is_allowed(corpus_root: Co
     ],
 )
 def test_a_failed_step_says_what_it_can(code: str, said: str, corpus_root: CorpusRoot):
-    with pytest.raises(StageError, match=f"^mix failed: {said}$"):
+    with pytest.raises(StepFailedError, match=f"^mix failed: {said}$"):
         perform(step(corpus_root, code))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from schemas.errors import StageError
+from schemas.errors import DivergedError, StageError
 from training.checkpoints.loading import load_tokenizer
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
 from training.loop.learner import Advance, Learner
@@ -91,10 +91,10 @@ class _Run:
             False where the run went back instead.
 
         Raises:
-            StageError: the step is bad, and the run is to stop then; or too many were, one after another.
+            DivergedError: the step is bad, and the run is to stop then; or too many were, one after another.
         """
         began = time.perf_counter()
-        self.dog.sign(f"reading the data of step {self.learner.step + 1}")
+        self.dog.sign(f"reading the data of step {self.learner.step + 1}", alone=True)
         batch = self.learner.read()
         self.dog.sign(f"computing step {self.learner.step + 1}")
         with looked_at(self.config, self.prepared.folder, self.learner.step + 1, self.ranks):
@@ -118,9 +118,9 @@ class _Run:
         report = f"{found}{why}; {kept}. The step's windows: {self.learner.describe(advance.samples)}"
         self.bad_in_a_row += 1
         if act == "stop":
-            raise StageError(f"{report}. Lower learning_rate, or look at these documents")
+            raise DivergedError(f"{report}. Lower learning_rate, or look at these documents")
         if self.bad_in_a_row >= _BAD_IN_A_ROW:
-            raise StageError(f"{report}. {_BAD_IN_A_ROW} bad steps in a row are no accident: lower learning_rate")
+            raise DivergedError(f"{report}. {_BAD_IN_A_ROW} bad steps in a row are no accident: lower learning_rate")
         if self.ranks.is_main:
             self.progress.say(report)
         if act == "rollback":
@@ -215,7 +215,8 @@ def train(prepared: PreparedRun) -> TrainResult:
     """Train a prepared run to its end; after a kill at any moment, the same call goes on and ends the same.
 
     Raises:
-        StageError: stopped by SIGTERM or SIGINT, after saving a checkpoint; or a step was bad.
+        StageError: stopped by SIGTERM or SIGINT, after saving a checkpoint.
+        DivergedError: a step was bad.
         LeaseError: another process trains in this folder.
         ShardError: a token shard is missing, damaged or another than the plan pins.
         CheckpointError: the newest checkpoint is damaged.

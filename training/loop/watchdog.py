@@ -13,6 +13,8 @@ from contextlib import contextmanager
 __all__ = ["Watchdog", "watched"]
 
 _LOOKS = 20  # within the limit
+# Who may be waiting for others is given longer, so that the one they wait for is found first.
+_WAITING = 1.5
 
 
 class Watchdog:
@@ -27,14 +29,15 @@ class Watchdog:
         self._name, self._limit = name, limit_seconds
         self._doing = "starting"
         self._lock = threading.Lock()
-        self._silent = 0.0
+        self._silent, self._allowed = 0.0, limit_seconds * _WAITING
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="watchdog", daemon=True)
 
-    def sign(self, doing: str) -> None:
-        """Show a sign of life, and say what comes next."""
+    def sign(self, doing: str, alone: bool = False) -> None:
+        """Show a sign of life, and say what comes next; `alone` if no other process takes part in that."""
         with self._lock:
             self._doing, self._silent = doing, 0.0
+            self._allowed = self._limit * (1.0 if alone else _WAITING)
 
     def begin(self) -> None:
         """Look on from now on."""
@@ -53,14 +56,14 @@ class Watchdog:
             with self._lock:
                 # A process that was stopped as a whole and goes on has not hung meanwhile.
                 self._silent += min(now - before, 2 * pause)
-                silent, doing = self._silent, self._doing
+                silent, allowed, doing = self._silent, self._allowed, self._doing
             before = now
-            if silent > self._limit:
-                self._give_up(doing)
+            if silent > allowed:
+                self._give_up(doing, allowed)
 
-    def _give_up(self, doing: str) -> None:
+    def _give_up(self, doing: str, seconds: float) -> None:
         sys.stderr.write(
-            f"corpusmill: {self._name} hangs: no sign of life for {self._limit:g} s while {doing}. Where all its "
+            f"corpusmill: {self._name} hangs: no sign of life for {seconds:g} s while {doing}. Where all its "
             "threads stand:\n"
         )
         sys.stderr.flush()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from schemas.corpus_root import CorpusRoot
-from schemas.errors import CheckpointError, ConfigError, LeaseError, StageError
+from schemas.errors import CheckpointError, ConfigError, DivergedError, LeaseError, StageError
 from schemas.mixture import Extended, MixturePlan, Phase, write_mixture
 from schemas.run import checkpoint_steps
 from training.checkpoints import load_model, untrained_model
@@ -337,7 +337,7 @@ def test_many_bad_steps_in_a_row_end_the_run(
     run = prepared(on_bad_step="skip", steps=20)
     forward = GPT.forward
     monkeypatch.setattr(GPT, "forward", lambda *given, **named: forward(*given, **named) * math.nan)
-    with pytest.raises(StageError, match="10 bad steps in a row are no accident: lower learning_rate"):
+    with pytest.raises(DivergedError, match="10 bad steps in a row are no accident: lower learning_rate"):
         train(run)
 
 
@@ -359,3 +359,21 @@ def test_a_profile_of_a_step_is_a_trace_and_a_table(prepared: Prepare, run_folde
     assert sorted(path.name for path in folder.iterdir()) == ["step-000002-rank-0.json", "step-000002-rank-0.txt"]
     assert "aten::addmm" in (folder / "step-000002-rank-0.txt").read_text()
     assert json.loads((folder / "step-000002-rank-0.json").read_text())["traceEvents"]
+
+
+@pytest.mark.slow
+def test_compiled_steps_are_near_plain_ones_and_resume_bit_for_bit(prepared: Prepare, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"model": SMALL_DROPOUT, "steps": 6, "checkpoint_every": 3, "recompute": "selective"}
+    plain, whole, cut = (str(tmp_path / name) for name in ("plain", "whole", "cut"))
+    no_dropout = {"model": {**SMALL_DROPOUT, **dict.fromkeys(("residual_dropout", "attention_dropout"), 0.0)}}
+    train(prepared(plain, **{**settings, **no_dropout}))
+    train(prepared(whole, compile=True, **{**settings, **no_dropout}))
+    assert losses(whole) == pytest.approx(losses(plain), rel=1e-4)
+    whole = str(tmp_path / "dropped")
+    train(prepared(whole, compile=True, **settings))
+    train(prepared(cut, compile=True, **settings))
+    shutil.rmtree(Path(cut) / "checkpoints" / "step-000006")
+    train(prepared(cut, compile=True, **settings))
+    assert losses(cut) == losses(whole)
+    one, two = (load_model(run).model.state_dict() for run in (whole, cut))
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -1,0 +1,1 @@
+"""`corpusmill doctor`: known traps, looked for on this machine."""

@@ -1,0 +1,1 @@
+"""Daemons that stay: one process, the keeper, owns all others of a folder."""

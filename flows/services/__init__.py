@@ -1,0 +1,1 @@
+"""`corpusmill up`: a Prefect server, its workers and everything that is set up on it, on this machine."""
