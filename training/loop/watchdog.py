@@ -15,6 +15,8 @@ __all__ = ["Watchdog", "watched"]
 _LOOKS = 20  # within the limit
 # Who may be waiting for others is given longer, so that the one they wait for is found first.
 _WAITING = 1.5
+# Reading all shards through for their checksums is part of starting.
+_STARTING = 10.0
 
 
 class Watchdog:
@@ -29,7 +31,7 @@ class Watchdog:
         self._name, self._limit = name, limit_seconds
         self._doing = "starting"
         self._lock = threading.Lock()
-        self._silent, self._allowed = 0.0, limit_seconds * _WAITING
+        self._silent, self._allowed = 0.0, limit_seconds * _STARTING
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="watchdog", daemon=True)
 

@@ -27,16 +27,15 @@ def summed_loss(logits_BTV: Tensor, labels_BT: Tensor) -> Tensor:
 
 
 def _loss_and_gradient(logits_CV: Tensor, labels_C: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed loss of a chunk, and its gradient by the logits, in their dtype."""
+    """The summed loss of a chunk, and its gradient by the logits in float32, in the place of these where it can be."""
     kept_C = labels_C != IGNORED_LABEL
     targets_C1 = labels_C.where(kept_C, 0)[:, None]
     logits_CV = logits_CV.float()
     log_sums_C1 = logits_CV.logsumexp(-1, keepdim=True)
     losses_C = (log_sums_C1 - logits_CV.gather(1, targets_C1))[:, 0]
     loss = losses_C.where(kept_C, 0.0).sum()
-    shares_CV = (logits_CV - log_sums_C1).exp()
-    gradient_CV = shares_CV.scatter_add(1, targets_C1, -torch.ones_like(log_sums_C1))
-    return loss, gradient_CV.where(kept_C[:, None], 0.0)
+    gradient_CV = logits_CV.sub_(log_sums_C1).exp_().scatter_add_(1, targets_C1, -torch.ones_like(log_sums_C1))
+    return loss, gradient_CV.masked_fill_(~kept_C[:, None], 0.0)
 
 
 class _ChunkedLoss(torch.autograd.Function):

@@ -97,14 +97,14 @@ def test_a_rank_that_hangs_is_found_and_says_where_it_stands(
     run = str(tmp_path / "run")
     path = tmp_path / "hanging.py"
     path.write_text(f"{HANGS}\nimport sys\nfrom training.cli import main\nsys.exit(main())")
-    options = arguments(corpus_root.url, run, steps="12", hang_seconds="30")
+    options = arguments(corpus_root.url, run, steps="12", hang_seconds="10")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--", str(path)]
     here = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository)}
     done = subprocess.run(
         [*command, *options], cwd=repository, env=here, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 1
-    assert "corpusmill: rank 1 of 2 hangs: no sign of life for 30 s while reading the data of step 3" in done.stderr
+    assert "corpusmill: rank 1 of 2 hangs: no sign of life for 10 s while reading the data of step 3" in done.stderr
     assert 'hanging.py", line' in done.stderr.split("rank 1 of 2 hangs")[1], "its stack"
     assert [row["step"] for row in read_log(run, "metrics.jsonl")] == [1, 2]
 
