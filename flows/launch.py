@@ -139,6 +139,18 @@ class _Output:
         self._selector.close()
 
 
+def _is_left_alone(number: int) -> bool:
+    """Whether a signal keeps the handler that it has.
+
+    Prefect tells a cancelled run from a crashed one only where its own handler of SIGTERM is in place when the signal
+    comes (3.8); that one raises an exception.
+    """
+    handler = signal.getsignal(number)
+    if handler is signal.SIG_IGN:
+        return True
+    return number == signal.SIGTERM and getattr(handler, "__module__", "").startswith("prefect.")
+
+
 @contextmanager
 def _noting_signals() -> Iterator[list[int]]:
     """Collect stop signals while the body runs, and deliver the first again after it; main thread only."""
@@ -150,7 +162,7 @@ def _noting_signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield noted
         return
-    heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    heeded = [number for number in _STOP_SIGNALS if not _is_left_alone(number)]
     before = {number: signal.signal(number, note) for number in heeded}
     try:
         yield noted
@@ -182,6 +194,16 @@ def _supervise(
         if time.monotonic() > deadline:
             stop_group(process)
     return process.returncode, peak
+
+
+def _end(process: subprocess.Popen[bytes], output: _Output, error: BaseException, grace: float) -> None:
+    """Ask the child to stop for an exception that a signal has raised here, and give it the grace period."""
+    stop_group(process, signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM)
+    deadline = time.monotonic() + grace
+    while process.poll() is None and time.monotonic() < deadline:
+        if not output.read(_LOOK_SECONDS):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_SECONDS)
 
 
 def _nothing(_text: str = "") -> None:
@@ -219,6 +241,9 @@ def run_child(
         output = _Output(process, on_line)
         try:
             exit_code, peak = _supervise(process, output, noted, on_look, grace_seconds)
+        except BaseException as error:
+            _end(process, output, error, grace_seconds)
+            raise
         finally:
             stop_group(process)
             kill_marked(mark)

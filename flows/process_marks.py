@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipelines.engine.lifeline import SPARED_VARIABLE
+
 __all__ = ["MARK_VARIABLE", "kill_marked", "marked_environment"]
 
 MARK_VARIABLE = "CORPUSMILL_TREE"
@@ -30,6 +32,8 @@ def _has(process: Path, mark: bytes) -> bool:
         variables = (process / "environ").read_bytes().split(b"\0")
     except OSError:  # ended, or of another user
         return False
+    if any(one.startswith(f"{SPARED_VARIABLE}=".encode()) for one in variables):
+        return False
     return any(one.startswith(f"{MARK_VARIABLE}=".encode()) and mark in one for one in variables)
 
 
@@ -43,7 +47,8 @@ def _marked(mark: str) -> list[int]:
 def kill_marked(mark: str) -> list[int]:
     """Kill every process that has a mark, and what these start meanwhile; gives the pids of those that were found.
 
-    A process in an uninterruptible wait is left after five seconds.
+    A process in an uninterruptible wait is left after five seconds. One with `CORPUSMILL_SPARED` in its environment,
+    which ends by itself within seconds, is left alone.
     """
     killed: dict[int, None] = {}
     deadline = time.monotonic() + _KILL_SECONDS

@@ -7,6 +7,9 @@ their group or their session, as each rank of torchrun does, become its own chil
 ends, however that ends, and when PARENT dies, by SIGKILL too. Signals that ask to stop are for the command, which gets
 them as a member of the group.
 
+A process that has `CORPUSMILL_SPARED` in its environment, such as the one that cancels a job on a cluster after the run
+that submitted it is gone, gets twelve seconds to end by itself.
+
 It ends as the command did: with its exit code, or by the same signal.
 """
 
@@ -28,6 +31,7 @@ _FOR_THE_COMMAND = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS = 1.0
 # A process in an uninterruptible wait, for a disk or a GPU that does not answer, does not end; it is not waited for.
 _KILL_SECONDS = 10.0
+_SPARED, _SPARED_SECONDS = b"CORPUSMILL_SPARED=", 12.0
 
 
 def _prctl(what: int, value: int) -> None:
@@ -87,16 +91,28 @@ def _reap() -> bool:
     return True
 
 
+def _is_spared(pid: int) -> bool:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(one.startswith(_SPARED) for one in variables)
+
+
 def _kill_all() -> None:
     """Kill all that descends from this process, and what that starts meanwhile."""
-    deadline = time.monotonic() + _KILL_SECONDS
-    while _reap() and time.monotonic() < deadline:
-        for pid in _descendants():
+    started = time.monotonic()
+    spared = True
+    while _reap() and time.monotonic() < started + _KILL_SECONDS + (_SPARED_SECONDS if spared else 0):
+        found = _descendants()
+        left_alone = [pid for pid in found if time.monotonic() < started + _SPARED_SECONDS and _is_spared(pid)]
+        spared = bool(left_alone)
+        for pid in set(found) - set(left_alone):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-        time.sleep(0.01)
+        time.sleep(0.01 if not spared else 0.1)
 
 
 def _wait_for(command: int, parent: int) -> int | None:

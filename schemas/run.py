@@ -40,11 +40,11 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = RUN_VERSION
-    kind: Literal["train", "finetune"] = "train"
-    root: str = Field(description="URL of the corpus")
-    mixture: str = Field(description="name of the mixture plan in the corpus")
+    kind: Literal["train", "finetune", "import"] = "train"
+    root: str = Field(description="URL of the corpus; empty where the model came from elsewhere")
+    mixture: str = Field(description="name of the mixture plan in the corpus; empty where there is none")
     plan_digest: str
-    tokenizer: str = Field(description="name of the tokenizer in the corpus")
+    tokenizer: str = Field(description="name of the tokenizer in the corpus, or of the folder it came from")
     end_of_text: int
     model: ModelConfig
     seed: int = Field(description="of the initial weights")

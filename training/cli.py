@@ -1,4 +1,4 @@
-"""`python -m training`: training, evaluation, generation and fine-tuning without the rest of the project.
+"""`python -m training`: all about models, from planning and training to export, without the rest of the project.
 
 Exit codes: 0 done, 1 the work failed, 2 the user's input or config is wrong. A mistake of the user is one line on
 stderr, and comes before PyTorch is imported.
@@ -22,6 +22,9 @@ COMMANDS = {
     "evaluate": ("training.evaluation.command", "score a checkpoint on a suite of tasks"),
     "generate": ("training.generation.command", "write text with a checkpoint"),
     "finetune": ("training.finetuning.command", "fine-tune a checkpoint on prompt/answer pairs"),
+    "plan": ("training.planner.command", "say what training needs, takes and costs, before it is started"),
+    "export": ("training.export.command", "write a checkpoint as a folder that transformers loads"),
+    "import": ("training.export.import_command", "take over a GPT-2 model of transformers as a run"),
 }
 
 

@@ -92,7 +92,9 @@ def _train(prepared: PreparedRun, arguments: argparse.Namespace) -> dict[str, An
         raise SystemExit(run_ranks(arguments.nproc, _options(arguments), prepared.config.grace_seconds))
     from training.loop.train import train
 
-    return {**result, "status": "finished", **asdict(train(prepared))}
+    done = asdict(train(prepared))
+    plan = done.pop("plan")
+    return {**result, "status": "finished", **done, **({} if plan is None else plan.model_dump(exclude={"step_parts"}))}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

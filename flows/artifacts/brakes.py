@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from flows.artifacts.publish import tell_event
+from flows.services.events import BRAKE_EVENT
 from flows.steps import Step, StepResult
 from schemas.errors import LossBrakeError, StepFailedError
 
 __all__ = ["tell_brake", "tell_warning"]
 
-_EVENT = "corpusmill.brake"
-
 
 def _tell(stage: str, root: str, partition: str, message: str, *, stopped: bool) -> None:
     about = {"stage": stage, "root": root, "partition": partition, "message": message, "stopped": stopped}
-    tell_event(_EVENT, f"corpusmill.partition.{root}/{partition}", f"{stage} of {partition}", about)
+    tell_event(BRAKE_EVENT, f"corpusmill.partition.{root}/{partition}", f"{stage} of {partition}", about)
 
 
 def tell_brake(step: Step, error: StepFailedError) -> None:

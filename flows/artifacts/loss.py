@@ -16,6 +16,7 @@ from flows.artifacts.mermaid import fenced, line_chart, markdown_table
 from flows.artifacts.publish import artifact_key, in_a_run, publish_markdown, tell_event
 from flows.artifacts.updates import send_update
 from flows.report.numbers import as_compact, as_count, as_duration, as_number
+from flows.services.events import SPIKE_EVENT
 from training.loop.run_log import METRICS_NAME
 
 __all__ = ["LossFollower", "MetricsTail", "SpikeWatch", "loss_markdown"]
@@ -193,7 +194,7 @@ class LossFollower:
         usual = self._spikes.usual()
         message = f"step {row['step']}: the loss jumped to {row['loss']:.3f}, where {usual:.3f} was usual"
         about = {"run": self._run, "step": row["step"], "loss": row["loss"], "usual": usual, "message": message}
-        tell_event("corpusmill.loss-spike", f"corpusmill.run.{self._run}", self._name, about)
+        tell_event(SPIKE_EVENT, f"corpusmill.run.{self._run}", self._name, about)
 
     def _show(self) -> None:
         self._shown = len(self._rows)

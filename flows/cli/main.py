@@ -28,6 +28,7 @@ from flows.cli import (
     trace_command,
     training_commands,
     verify_command,
+    watch_command,
 )
 from flows.cli.output import complain, print_json
 from flows.run_log import log_crash, log_thread_crash
@@ -58,6 +59,7 @@ services_commands.register(app)
 doctor_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
+watch_command.register(app)
 
 
 def _show_version(wanted: bool) -> None:

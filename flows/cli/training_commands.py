@@ -1,4 +1,4 @@
-"""`corpusmill train|evaluate|generate|finetune`: thin over `python -m training`, which knows their options."""
+"""`corpusmill train|evaluate|generate|finetune|plan|export|import`: thin over `python -m training`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ TRAINING_COMMANDS = {
     "evaluate": "Score a checkpoint on a suite of tasks.",
     "generate": "Write text with a checkpoint.",
     "finetune": "Fine-tune a checkpoint on prompt/answer pairs.",
+    "plan": "Say what training needs, takes and costs, before it is started.",
+    "export": "Write a checkpoint as a folder that transformers loads.",
+    "import": "Take over a GPT-2 model of transformers as a run.",
 }
 
 

@@ -75,6 +75,13 @@ def _names(deployments: list[dict[str, Any]], flows: dict[str, str]) -> dict[str
     return {f"{flows[one['flow_id']]}/{one['name']}": one for one in deployments}
 
 
+def _makes_wait(deployment: dict[str, Any]) -> bool:
+    """Whether runs wait for a limit of the deployment; those that are refused instead have no order to lose."""
+    limited = deployment["concurrency_limit"] or deployment["global_concurrency_limit"]
+    options = deployment["concurrency_options"] or {}
+    return bool(limited) and options.get("collision_strategy") != "CANCEL_NEW"
+
+
 def _deployments(rest: PrefectRest, about: ServicesDescription) -> Iterator[Finding]:
     flows = {flow["id"]: str(flow["name"]) for flow in rest.all_of("/flows/filter")}
     found = _names(rest.all_of("/deployments/filter"), flows)
@@ -88,9 +95,7 @@ def _deployments(rest: PrefectRest, about: ServicesDescription) -> Iterator[Find
         )
     else:
         yield ok("served-flows", "all deployments are run by workers")
-    limited = sorted(
-        name for name, one in found.items() if (one["global_concurrency_limit"] or one["concurrency_limit"])
-    )
+    limited = sorted(name for name, one in found.items() if _makes_wait(one))
     if limited:
         yield warn(
             "deployment-limits",

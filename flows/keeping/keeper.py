@@ -21,6 +21,7 @@ from types import FrameType
 from typing import IO
 
 from flows.launch import start_guarded, stop_group
+from flows.process_marks import kill_marked, marked_environment
 from pipelines.engine.lifeline import OWNER_VARIABLE
 from schemas.errors import StageError
 from schemas.lease import process_start
@@ -61,6 +62,7 @@ class _Running:
     daemon: Daemon
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    mark: str
     deaths: list[float] = field(default_factory=list)
     again_at: float | None = None  # of one that has died and is not started again yet
 
@@ -87,9 +89,9 @@ class Keeper:
         """Start a daemon, to be kept up from now on."""
         log = self._log_file(daemon.name).open("ab")
         inherited = os.environ if daemon.env is None else daemon.env
-        env = {name: value for name, value in inherited.items() if name != OWNER_VARIABLE}
+        env, mark = marked_environment({name: value for name, value in inherited.items() if name != OWNER_VARIABLE})
         process = daemon.start(daemon.argv, stdout=log, stderr=log, env=env, cwd=self.folder, pass_fds=daemon.pass_fds)
-        self._running[daemon.name] = _Running(daemon, process, log, deaths or [])
+        self._running[daemon.name] = _Running(daemon, process, log, mark, deaths or [])
         self._write_processes()
 
     def _log_file(self, name: str) -> Path:
@@ -108,6 +110,7 @@ class Keeper:
     def _take_note_of_death(self, name: str, one: _Running, code: int) -> None:
         one.log.close()
         stop_group(one.process)
+        kill_marked(one.mark)  # where its supervisor was killed with it
         now = time.monotonic()
         one.deaths = [moment for moment in one.deaths if now - moment < _DEATHS_WITHIN_SECONDS] + [now]
         self.note("died", daemon=name, exit_code=code)
@@ -178,6 +181,7 @@ class Keeper:
                 one.process.wait(max(0.0, started + one.daemon.stop_seconds - time.monotonic()))
             stop_group(one.process)
             one.process.wait()
+            kill_marked(one.mark)
             one.log.close()
 
     def stop_daemons(self, *first: str) -> None:

@@ -147,6 +147,9 @@ class ServicesPlan:
             "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.url,
             "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+            # SQLite has one writer at a time; on busy cores others waited for more than the default of 10 s.
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+            "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
         }
         auth = auth_string(self.home)
         if auth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
 
@@ -13,6 +14,7 @@ __all__ = ["PrefectRest", "ServerUnreachableError"]
 
 _SECONDS = 20.0
 _LARGEST_PAGE = 200
+_FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.25, 8.0
 
 
 class ServerUnreachableError(StageError):
@@ -26,15 +28,26 @@ class PrefectRest:
         user, _, password = (auth or "").partition(":")
         self.api = api
         self._client = httpx.Client(
-            base_url=api, auth=(user, password) if auth else None, timeout=seconds, trust_env=False
+            base_url=api,
+            auth=(user, password) if auth else None,
+            timeout=seconds,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),  # nothing to close, and nothing to find closed
         )
         self._csrf: dict[str, str] | None = None
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
-            return self._client.request(method, path, **options)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ServerUnreachableError(f"{self.api} does not answer: {error or type(error).__name__}") from error
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                answer = self._client.request(method, path, **options)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise ServerUnreachableError(f"{self.api} does not answer: {error or type(error).__name__}") from error
+            # The server says so of a database that is locked for a moment; nothing has been changed then.
+            if answer.status_code != 503 or pause > _LAST_PAUSE_SECONDS:
+                return answer
+            time.sleep(pause)
+            pause *= 2
 
     def _headers(self) -> dict[str, str]:
         if self._csrf is None:

@@ -7,18 +7,21 @@ without one, the run is gone, by SIGKILL too, and the job goes with it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from pipelines.engine.lifeline import SPARED_VARIABLE
 from pipelines.engine.remote_job import JobDoesNotEndError, JobRecord, ServiceUnreachableError, service_of
 
 __all__ = ["cancel_by_name", "main", "watched"]
 
-# A job that was submitted in the last moment before the kill shows up only after its graph is translated.
-_APPEARS_SECONDS = 20.0
+# A job that was submitted in the last moment before the kill shows up only after its graph is translated. One that does
+# so later is cancelled by the next run, which finds its record.
+_APPEARS_SECONDS = 11.0  # a supervisor waits for twelve
 _WAIT_SECONDS = 10.0
 
 
@@ -41,8 +44,9 @@ def cancel_by_name(record: JobRecord, seconds: float) -> bool:
 def watched(record: JobRecord) -> Iterator[Callable[[], None]]:
     """Have a job cancelled if the body raises or this process is killed before the given function was called."""
     command, quiet = [sys.executable, "-m", __name__, record.model_dump_json()], subprocess.DEVNULL
+    env = {**os.environ, SPARED_VARIABLE: "1"}
     watcher = subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True, bufsize=0
+        command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True, bufsize=0, env=env
     )
     pipe = watcher.stdin
     assert pipe is not None

@@ -13,9 +13,11 @@ import time
 
 from schemas.lease import process_start
 
-__all__ = ["OWNER_VARIABLE", "own_children", "owned_by", "watch_owner"]
+__all__ = ["OWNER_VARIABLE", "SPARED_VARIABLE", "own_children", "owned_by", "watch_owner"]
 
 OWNER_VARIABLE = "CORPUSMILL_OWNER"
+# Of a process that has something to do when its run is gone, and then ends by itself: supervisors wait for it.
+SPARED_VARIABLE = "CORPUSMILL_SPARED"
 _POLL_SECONDS = 0.5
 
 

@@ -34,6 +34,7 @@ class TrainConfig(StageConfig):
             "cache_folder",
             "cache_bytes",
             "progress_seconds",
+            "check_plan",
             "threads",
             "device",
             "parallel",
@@ -206,6 +207,11 @@ class TrainConfig(StageConfig):
         default=2**34, title="Shard cache size", description="bytes of such blocks on this disk", ge=2**20
     )
     progress_seconds: float = Field(default=2.0, title="Progress", description="seconds between lines on stderr", gt=0)
+    check_plan: bool = Field(
+        default=True,
+        title="Check the plan",
+        description="estimate speed and memory before the first step, and say at the end how far off that was",
+    )
     threads: int | None = Field(
         default=None, title="Threads", description="of PyTorch; empty: its own choice", ge=1, le=1024
     )

@@ -47,7 +47,7 @@ def test_every_flow_is_deployed_and_may_be_called(deployments: list[dict], repos
 def test_queues_say_what_runs_at_once(deployments: list[dict]):
     # A limit of a deployment stamps waiting runs anew, and loses their order.
     limited = [one["entrypoint"] for one in deployments if "concurrency_limit" in one]
-    assert limited == ["flows.watch_snapshots.watch_snapshots"]
+    assert limited == ["flows.watch_snapshots.watch_snapshots"]  # where none ever waits
     queues = {one["entrypoint"].rsplit(".", 1)[1]: one["work_pool"]["work_queue_name"] for one in deployments}
     assert {queues["pretrain"], queues["finetune"]} == {"gpu"}
     assert {queues["corpus_build"], queues["pipeline"]} == {"data"}

@@ -10,29 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from process_tree import RANK, RANKS, pids, tree_command
 from processes import alive, command_of, marked, wait_until
 
 from flows.launch import run_child
 from flows.process_marks import MARK_VARIABLE, kill_marked, marked_environment
 
 TEST_VARIABLE = "CORPUSMILL_TEST_OF_SUPERVISOR"
-# Deaf to SIGTERM, in a session of its own, as a rank that hangs is; its own child has left its parent too.
-RANK = """
-import os, signal, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-if os.fork() == 0:
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-open(sys.argv[1] + "/up-" + str(os.getpid()), "w").close()
-time.sleep(600)
-"""
-AGENT = f"""
-import subprocess, sys, time
-for _ in range(2):
-    subprocess.Popen([sys.executable, "-c", {RANK!r}, sys.argv[1]], start_new_session=True)
-{{then}}
-"""
 PARENT = """
 import sys
 from flows.launch import run_child
@@ -51,8 +35,8 @@ def mine(tmp_path: Path) -> list[psutil.Process]:
     return marked(TEST_VARIABLE, str(tmp_path))
 
 
-def wait_for_ranks(tmp_path: Path, count: int) -> None:
-    wait_until(lambda: len(list(tmp_path.glob("up-*"))) == count, "the ranks")
+def wait_for_ranks(tmp_path: Path) -> None:
+    wait_until(lambda: len(pids(tmp_path, "rank")) == RANKS, "the ranks")
 
 
 def victim(level: str, parent: subprocess.Popen, words: str) -> psutil.Process:
@@ -69,8 +53,8 @@ def victim(level: str, parent: subprocess.Popen, words: str) -> psutil.Process:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
 @pytest.mark.parametrize("level", ["parent", "supervisor", "command"])
 def test_nothing_is_left_whichever_process_is_killed(level: str, number: int, tmp_path: Path, repository: Path):
-    parent = start([sys.executable, "-c", AGENT.format(then="time.sleep(600)"), str(tmp_path)], tmp_path, repository)
-    wait_for_ranks(tmp_path, 4)
+    parent = start(tree_command(tmp_path), tmp_path, repository)
+    wait_for_ranks(tmp_path)
     assert len(mine(tmp_path)) == 7
     victim(level, parent, "start_new_session").send_signal(number)
     if (level, number) == ("supervisor", signal.SIGTERM):
@@ -80,11 +64,57 @@ def test_nothing_is_left_whichever_process_is_killed(level: str, number: int, tm
 
 
 def test_what_a_command_leaves_in_other_sessions_ends_with_it(tmp_path: Path):
-    then = f"import time\nwhile len(__import__('glob').glob({str(tmp_path)!r} + '/up-*')) < 4: time.sleep(0.01)"
+    then = "while sum(name.startswith('rank-') for name in os.listdir(sys.argv[1])) < 4: time.sleep(0.01)"
     env = {**os.environ, TEST_VARIABLE: str(tmp_path)}
-    result = run_child([sys.executable, "-c", AGENT.format(then=then), str(tmp_path)], env=env)
+    result = run_child(tree_command(tmp_path, then), env=env)
     assert result.exit_code == 0
     assert not mine(tmp_path)
+
+
+PREFECT = """
+import signal, sys
+from prefect.exceptions import TerminationSignal
+from prefect.utilities.engine import capture_sigterm, is_prefect_sigterm_handler_installed
+from flows.launch import run_child
+installed = []
+try:
+    with capture_sigterm():
+        signal.signal(signal.SIGALRM, lambda *_: installed.append(is_prefect_sigterm_handler_installed()))
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        run_child(sys.argv[1:], grace_seconds=30)
+except TerminationSignal:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    sys.exit(3 if installed and all(installed) else 4)
+"""
+
+
+def test_prefects_own_handler_stays_and_the_child_may_still_save(tmp_path: Path, repository: Path):
+    saving = f"""
+import signal, sys, time
+def save(*_):
+    time.sleep(1)
+    open({str(tmp_path / "saved")!r}, "w").close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, save)
+open({str(tmp_path / "ready")!r}, "w").close()
+time.sleep(600)
+"""
+    # `capture_sigterm` hands the signal on to whoever was there before; that it does is not what is looked at.
+    ignored = f"import signal; signal.signal(signal.SIGTERM, lambda *_: None)\n{PREFECT}"
+    parent = subprocess.Popen([sys.executable, "-c", ignored, sys.executable, "-c", saving], cwd=repository)
+    wait_until((tmp_path / "ready").exists, "the child")
+    parent.terminate()
+    assert parent.wait(60) == 3
+    assert (tmp_path / "saved").exists()
+
+
+def test_a_spared_process_may_end_by_itself(tmp_path: Path):
+    last = f"import os, time; os.setsid(); time.sleep(1); open({str(tmp_path / 'said')!r}, 'w').close()"
+    code = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {last!r}], env={{'CORPUSMILL_SPARED': '1'}})"
+    )
+    assert run_child([sys.executable, "-c", code]).exit_code == 0
+    assert (tmp_path / "said").exists()
 
 
 @pytest.mark.parametrize("code", [0, 3, 255])
@@ -126,7 +156,7 @@ def test_ranks_of_torchrun_end_whichever_process_is_killed(level: str, tmp_path:
     script.write_text(RANK)
     torchrun = [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc-per-node=2"]
     parent = start([*torchrun, str(script), str(tmp_path)], tmp_path, repository)
-    wait_for_ranks(tmp_path, 4)
+    wait_for_ranks(tmp_path)
     victim(level, parent, "--standalone").kill()
     parent.wait(60)
     wait_until(lambda: not mine(tmp_path), "the end of all", 15)

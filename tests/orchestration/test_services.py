@@ -15,11 +15,12 @@ import yaml
 from prefect_services import PLANTED, Services, told_of
 from processes import alive, wait_until
 
-from flows.services.events import NOTIFICATIONS, ZOMBIES
+from flows.services.events import BRAKE_EVENT, NOTIFICATIONS, SPIKE_EVENT, ZOMBIES
 from flows.services.home import AUTH_FILE, HOME_VARIABLE, auth_string
 from flows.services.rest import PrefectRest, ServerUnreachableError
 
 pytestmark = pytest.mark.slow
+EVENTS = (BRAKE_EVENT, SPIKE_EVENT)
 
 
 def test_all_is_there_and_a_second_call_finds_it(services: Services, repository: Path) -> None:
@@ -29,7 +30,7 @@ def test_all_is_there_and_a_second_call_finds_it(services: Services, repository:
     wanted = yaml.safe_load((repository / "prefect.yaml").read_text())["deployments"]
     names = {f"{one['entrypoint'].rsplit('.', 1)[1].replace('_', '-')}/{one['name']}" for one in wanted}
     assert names <= set(status["deployments"])
-    assert status["queues"]["data"] == {"limit": 2, "running": 0}
+    assert status["queues"]["data"] == {"limit": 4, "running": 0}
     assert status["queues"]["gpu"]["limit"] == status["gpu_slots"]["limit"] == 1
     assert set(status["automations"]) == {ZOMBIES, *NOTIFICATIONS}
     assert len(status["workers"]) == 1
@@ -57,7 +58,7 @@ def test_what_people_read(services: Services) -> None:
     assert f'env PREFECT_API_URL={ui}/api PREFECT_API_AUTH_STRING="$(cat {services.home / AUTH_FILE})"' in said.out
     told = services.call("status").out
     assert "state        up" in told
-    assert "data 0 of 2" in told
+    assert "data 0 of 4" in told
 
 
 def test_the_pages_ask_the_server_that_serves_them(services: Services) -> None:
@@ -85,14 +86,26 @@ def test_nobody_gets_in_without_the_password_or_from_another_page(services: Serv
     assert services.home.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_run_works_in_the_folder_in_which_up_was_called(services: Services, tmp_path: Path) -> None:
-    run = services.run("probe-note", path=str(tmp_path / "note"), text="written in")
-    services.wait_for(run, "COMPLETED")
-    assert (tmp_path / "note").read_text() == f"written in {services.folder}"
+@pytest.fixture(scope="module")
+def runs(services: Services) -> dict[str, str]:
+    """Runs that were asked for at once, by what they are for."""
+    about = {"subject": "clean web/2026-30", "message": "too much went"}
+    return {
+        "note": services.run("probe-note", path=str(services.home / "note"), text="written in"),
+        "fail": services.run("probe-fail", message='no such "thing"'),
+        **{event: services.run("probe-event", event=event, **about) for event in EVENTS},
+    }
 
 
-def test_a_failed_run_is_told_of_once(services: Services, webhook: tuple[str, list[dict[str, Any]]]) -> None:
-    run = services.run("probe-fail", message='no such "thing"')
+def test_a_run_works_in_the_folder_in_which_up_was_called(services: Services, runs: dict[str, str]) -> None:
+    services.wait_for(runs["note"], "COMPLETED")
+    assert (services.home / "note").read_text() == f"written in {services.folder}"
+
+
+def test_a_failed_run_is_told_of_once(
+    services: Services, webhook: tuple[str, list[dict[str, Any]]], runs: dict[str, str]
+) -> None:
+    run = runs["fail"]
     services.wait_for(run, "FAILED")
     told = told_of(webhook[1], lambda one: one.get("flow") == "probe-fail", "the call of the webhook")
     assert told["state"] == "Failed"
@@ -102,9 +115,11 @@ def test_a_failed_run_is_told_of_once(services: Services, webhook: tuple[str, li
     assert run in told["url"]
 
 
-@pytest.mark.parametrize("event", ["corpusmill.brake", "corpusmill.loss-spike"])
-def test_our_own_events_are_told_of(event: str, services: Services, webhook: tuple[str, list[dict[str, Any]]]) -> None:
-    services.run("probe-event", event=event, subject="clean web/2026-30", message="too much went")
+@pytest.mark.parametrize("event", EVENTS)
+def test_our_own_events_are_told_of(
+    event: str, services: Services, webhook: tuple[str, list[dict[str, Any]]], runs: dict[str, str]
+) -> None:
+    services.wait_for(runs[event], "COMPLETED")
     told = told_of(webhook[1], lambda one: one.get("event") == event, f"the call on {event}")
     assert told["text"] == "clean web/2026-30: too much went"
 
@@ -114,7 +129,7 @@ def test_a_killed_server_is_started_again_at_the_same_address(services: Services
     children = psutil.Process(before).children(recursive=True)
     for process in [*children, psutil.Process(before)]:
         process.kill()
-    wait_until(lambda: services.daemon("server") != before, "the server that was started again")
+    wait_until(lambda: services.daemon("server") not in {0, before}, "the server that was started again")
     assert services.rest().healthy()
     assert "server" in services.status()["restarted"]
     assert services.status()["state"] == "up"
@@ -165,25 +180,17 @@ def test_no_secret_is_written_anywhere(services: Services) -> None:
     assert password not in told.out + told.err
 
 
-def test_a_stopped_server_leaves_nothing_even_with_a_run(services: Services, tmp_path: Path) -> None:
-    other = Services(tmp_path / "home", ("port=0", "grace_seconds=2", "auth=false"), {}, tmp_path)
+def test_a_killed_keeper_leaves_nothing_even_with_a_run(services: Services, tmp_path: Path) -> None:
+    other = Services(tmp_path / "home", ("port=0", "auth=false"), {}, tmp_path)
     other.up()
-    other.deploy_probes()
     assert httpx.post(f"{other.status()['api']}/flows/filter", json={}).status_code == 403  # of a page elsewhere
+    other.deploy_probes()
     run = other.run("probe-hold", path=str(tmp_path / "pid"))
-    pid = int(wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), "the run"))
+    wait_until((tmp_path / "pid").exists, "the run")
     assert other.state(run)["type"] == "RUNNING"
-    other.down()
-    assert not alive(pid)
-    assert not other.processes()
-    assert other.status() == {"state": "down", "home": str(other.home)}
-    assert other.call("down").out == f"no Prefect server was up in {other.home}\n"
-    other.up()
-    keeper = other.status()["processes"]["keeper"]
-    run = other.run("probe-hold", path=str(tmp_path / "pid2"))
-    wait_until((tmp_path / "pid2").exists, "the run")
-    os.kill(keeper, signal.SIGKILL)
+    os.kill(other.status()["processes"]["keeper"], signal.SIGKILL)
     wait_until(lambda: not other.processes(), "the end of all processes", 20)
+    assert other.status()["state"] == "down"
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

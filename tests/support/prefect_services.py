@@ -30,7 +30,7 @@ _PROBES = [
         "entrypoint": f"{Path(__file__).with_name('probe_flows.py')}:{name}",
         "work_pool": {"name": "local", "work_queue_name": "data"},
     }
-    for name in ("probe_note", "probe_fail", "probe_hold", "probe_event")
+    for name in ("probe_note", "probe_fail", "probe_hold", "probe_tree", "probe_event")
 ]
 
 
@@ -97,8 +97,8 @@ class Services:
         return marked(HOME_VARIABLE, str(self.home))
 
     def daemon(self, name: str) -> int:
-        """Pid of a daemon, now."""
-        return int(json.loads((self.home / "processes.json").read_text())[name])
+        """Pid of a daemon, now; 0 while it is being started again."""
+        return int(json.loads((self.home / "processes.json").read_text()).get(name, 0))
 
     def rest(self) -> PrefectRest:
         about = read_services(self.home)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
-from prefect import flow
+# The worker that runs this knows nothing of where tests find their modules.
+sys.path.insert(0, str(Path(__file__).parent))
 
+from prefect import flow
+from process_tree import tree_command
+
+from flows.launch import run_child
 from flows.services.events import emit
 from flows.services.gpu_slots import gpu_slot
 
@@ -31,6 +37,12 @@ def probe_hold(path: str) -> None:
         Path(path).write_text(str(os.getpid()))
         while True:
             time.sleep(1)
+
+
+@flow(name="probe-tree")
+def probe_tree(folder: str) -> None:
+    """Wait for a command whose processes no signal reaches."""
+    run_child(tree_command(Path(folder)), grace_seconds=2.0)
 
 
 @flow(name="probe-event")

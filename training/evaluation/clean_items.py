@@ -39,6 +39,8 @@ def lists_folder(config: EvaluateConfig, run: RunConfig, suite: Suite) -> Folder
                 "`corpusmill run decontaminate` writes it"
             )
         return folder
+    if not run.root:
+        return None
     folder = Folder(join_url(run.root, LISTS, suite.name))
     return folder if folder.exists() else None
 

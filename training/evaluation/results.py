@@ -64,7 +64,7 @@ class EvaluationResult(_Record):
     fingerprint: str = Field(description="of suite, items, settings and checkpoint: equal means nothing is left to do")
     suite: str
     run: str
-    kind: str = Field(description="train or finetune")
+    kind: str = Field(description="train, finetune or import")
     step: int
     mixture: str
     parameters: int

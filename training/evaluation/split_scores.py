@@ -22,6 +22,11 @@ Split = list[tuple[TokenStream, SourceStream]]
 
 
 def _open(loaded: LoadedModel, spec: TaskSpec) -> tuple[MixturePlan, Split]:
+    if not loaded.mixture:
+        raise InputError(
+            f"task {spec.name} scores a split of the mixture that the run was trained on, and this model came from "
+            "elsewhere; leave the task out of the suite"
+        )
     root = CorpusRoot(loaded.root)
     plan = read_mixture(root.mixture_folder(), loaded.mixture)
     if plan.digest() != loaded.run.plan_digest:
@@ -53,7 +58,7 @@ def score_split(loaded: LoadedModel, untrained: LoadedModel | None, spec: TaskSp
     Chance is a uniform choice among all tokens of the vocabulary.
 
     Raises:
-        InputError: the corpus holds no such mixture, or another one under its name.
+        InputError: the run has no mixture, or the corpus holds no such one, or another one under its name.
         ShardError: a shard is missing or damaged.
     """
     plan, split = _open(loaded, spec)

@@ -1,9 +1,6 @@
-"""How fast a run is: FLOPs of its model, MFU in both conventions, goodput, memory.
+"""How fast a run is: MFU in both conventions, goodput, memory.
 
-FLOPs of a token, forward and backward: 6 for each weight of a matrix product, and 12·D·S for the two products of
-attention in a layer whose queries see S keys. The conventions differ in S. That of all of T counts T keys in every
-layer, as most published numbers do (for example PaLM, Chowdhery et al. 2022, appendix B); that of the effective window
-counts a banded layer's band.
+What a token takes is in `training.planner.flops`.
 """
 
 from __future__ import annotations
@@ -19,21 +16,14 @@ import torch
 
 from schemas.configs.model import ModelConfig
 from training.hardware import multiplies_in_bf16
+from training.planner.flops import Convention, flops_per_token
 from training.process_group import Ranks
 
-__all__ = ["SpeedMeter", "flops_per_token", "peak_flops"]
+__all__ = ["SpeedMeter", "peak_flops"]
 
 # Dense bf16 without sparsity, as NVIDIA's data sheets have them (halves of the numbers printed with sparsity).
 _PUBLISHED_TFLOPS = {"B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "V100": 125.0}
 _SIDE, _TIMES = 1024, 4  # of the products by which a CPU is measured: 9 GFLOP
-
-
-def flops_per_token(shape: ModelConfig, windowed: bool) -> float:
-    """FLOPs of training on one token, by one convention or the other; see above."""
-    matrices = 12 * shape.layers * shape.width**2 + shape.vocabulary_size * shape.width
-    bands = [shape.band_of_layer(layer) if windowed else None for layer in range(shape.layers)]
-    keys = sum(shape.context if band is None else band for band in bands)
-    return 6.0 * matrices + 12.0 * shape.width * keys
 
 
 @lru_cache(maxsize=4)
@@ -102,7 +92,8 @@ class SpeedMeter:
             "memory_bytes": _memory_bytes(self.ranks.device),
         }
         if self.peak is not None:
-            for name, windowed in (("mfu", False), ("mfu_windowed", True)):
-                flops = flops_per_token(self.shape, windowed) * tokens / seconds
+            conventions: tuple[tuple[str, Convention], ...] = (("mfu", "full"), ("mfu_windowed", "window"))
+            for name, convention in conventions:
+                flops = flops_per_token(self.shape, convention) * tokens / seconds
                 row[name] = round(flops / (self.peak * self.ranks.size), 4)
         return row

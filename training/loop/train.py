@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from schemas.errors import DivergedError, StageError
+from schemas.run import latest_step
 from training.checkpoints.loading import load_tokenizer
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
 from training.loop.learner import Advance, Learner
@@ -23,6 +24,7 @@ from training.loop.samples import write_samples
 from training.loop.speed import SpeedMeter, peak_flops
 from training.loop.validation import has_stopped_learning, validate
 from training.loop.watchdog import Watchdog, watched
+from training.planner.run_check import PlannedAndMeasured, RunCheck, begin_check
 from training.process_group import Ranks, join_ranks
 
 __all__ = ["TrainResult", "train"]
@@ -33,7 +35,7 @@ _BAD_IN_A_ROW = 10
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended; `seconds` is of this process alone."""
+    """How a run ended; `seconds` and the comparison with the plan are of this process alone."""
 
     step: int
     tokens: int
@@ -41,6 +43,7 @@ class TrainResult:
     validation_loss: float | None
     seconds: float
     stopped_early: bool = False
+    plan: PlannedAndMeasured | None = None
 
 
 class _Run:
@@ -49,6 +52,7 @@ class _Run:
     def __init__(self, prepared: PreparedRun, ranks: Ranks, dog: Watchdog) -> None:
         self.prepared, self.config, self.ranks, self.dog = prepared, prepared.config, ranks, dog
         require_snapshots(self.config, ranks.device)
+        self.check = self._begin_check()
         self.learner = Learner(prepared, ranks)
         self.tokenizer = load_tokenizer(prepared.folder)
         peak = 1e12 * self.config.peak_tflops if self.config.peak_tflops else None
@@ -58,6 +62,13 @@ class _Run:
         )
         self.bad_in_a_row = 0
         self._open_logs()
+
+    def _begin_check(self) -> RunCheck | None:
+        """Plan what this process is to take; where it is one of many, the estimate would be of another thing."""
+        if self.ranks.size > 1:
+            return None
+        left = self.prepared.steps - (latest_step(self.prepared.folder) or 0)
+        return begin_check(self.prepared.description.model, self.config, left, self.ranks.device)
 
     def _rows(self) -> list[dict[str, Any]]:
         return self.ranks.shared(read_log(self.prepared.folder, METRICS_NAME) if self.ranks.is_main else [])
@@ -149,6 +160,8 @@ class _Run:
             self.metrics.append(row)
             validation = self.validations[-1] if self.validations else None
             self.progress.step(step, result.loss, validation, advance.learning_rate, result.tokens)
+        if self.check is not None:
+            self.check.note(result.tokens, seconds)
 
     def is_due(self, every: int) -> bool:
         """Whether something is done after this step that is done every so often."""
@@ -208,7 +221,8 @@ def _train(run: _Run, stop: StopRequest) -> TrainResult:
             )
     last = run.validations[-1] if run.validations else None
     seconds = round(time.perf_counter() - began, 3)
-    return TrainResult(run.learner.step, run.learner.tokens, run.loss, last, seconds, run.stopped_early)
+    plan = None if run.check is None else run.check.finish(run.prepared.folder)
+    return TrainResult(run.learner.step, run.learner.tokens, run.loss, last, seconds, run.stopped_early, plan)
 
 
 def train(prepared: PreparedRun) -> TrainResult:

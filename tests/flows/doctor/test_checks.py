@@ -86,7 +86,13 @@ class ToldRest:
 
 def deployment(**about: object) -> dict[str, object]:
     known = {"flow_id": "f", "name": "local", "work_pool_name": "local", "concurrency_limit": None, "entrypoint": "x.y"}
-    more = {"global_concurrency_limit": None, "schedules": [], "work_queue_name": "data", "description": ""}
+    more = {
+        "global_concurrency_limit": None,
+        "schedules": [],
+        "concurrency_options": None,
+        "work_queue_name": "data",
+        "description": "",
+    }
     return {**known, **more, **about}
 
 
@@ -117,7 +123,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ToldRest.answers = {
         "/work_pools/local/workers/filter": [worker, {**worker, "name": "two"}],
         "/flows/filter": [{"id": "f", "name": "flow"}],
-        "/deployments/filter": [deployment(concurrency_limit=1, schedules=[cron, {"schedule": {"interval": 60}}])],
+        "/deployments/filter": [
+            deployment(concurrency_limit=1, schedules=[cron, {"schedule": {"interval": 60}}]),
+            deployment(name="new", concurrency_limit=1, concurrency_options={"collision_strategy": "CANCEL_NEW"}),
+        ],
         "/v2/concurrency_limits/gpu:here": {"limit": 2, "active_slots": 2},
         f"/flow_runs/filter {pending}": [old],
         f"/flow_runs/filter {late}": [old] * 101,

@@ -98,6 +98,20 @@ def _ignores_term(pid: int) -> bool:
     return bool(ignored & (1 << (signal.SIGTERM - 1)))
 
 
+def test_what_a_killed_daemon_started_is_gone_too(tmp_path: Path) -> None:
+    child = "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True).pid"
+    place = tmp_path / "child"
+    program = (
+        f"import subprocess, sys, time; from pathlib import Path; place = Path({str(place)!r})\n"
+        f"place.exists() or place.write_text(str({child}))\nwhile True: time.sleep(1)"
+    )
+    start(tmp_path, program)
+    pid = int(wait_until(lambda: place.exists() and place.read_text(), "the child"))
+    os.kill(daemons_of(tmp_path)["one"], signal.SIGKILL)
+    wait_until(lambda: not alive(pid), "the end of the child")
+    stop_keeper(tmp_path, "the thing", 20)
+
+
 def test_one_that_dies_again_and_again_ends_all_with_its_last_words(tmp_path: Path) -> None:
     keeper = start(tmp_path, FALL, "no patience")
     wait_until(lambda: not alive(keeper), "the keeper to give up")

@@ -52,21 +52,26 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def open_page(browser, worker: PrefectApi) -> Iterator[Any]:
+def open_page(browser, api: PrefectApi) -> Iterator[Any]:
     """A page of the UI; other servers are out of reach, and nothing but the UI's own analytics asks for one."""
-    context = browser.new_context(viewport={"width": 1360, "height": 1000}, locale="en-GB", timezone_id="UTC")
+    context = browser.new_context(viewport={"width": 1360, "height": 1300}, locale="en-GB", timezone_id="UTC")
     context.set_default_timeout(_PATIENCE)
     strangers: list[str] = []
 
     def only_ours(route) -> None:
-        if route.request.url.startswith(worker.address):
+        if route.request.url.startswith(api.address):
             route.continue_()
         else:
             strangers.append(route.request.url)
             route.abort()
 
     context.route("**/*", only_ours)
-    yield context.new_page()
+    page = context.new_page()
+    page.goto(f"{api.address}/v2/login")
+    page.locator("input[type=password]").fill(str(api.auth))
+    page.get_by_role("button", name="Login").click()
+    page.wait_for_url(re.compile(r"/v2/(?!login)"))
+    yield page
     context.close()
     assert not [url for url in strangers if not url.startswith(_ANALYTICS)]
 
@@ -116,58 +121,58 @@ def asked(shared_data: Path, settings: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def run_id(browser, worker: PrefectApi, shots: Path, asked: dict[str, str]) -> str:
+def run_id(browser, api: PrefectApi, shots: Path, asked: dict[str, str]) -> str:
     """A run that was asked for by the form, after wrong values were refused."""
-    with open_page(browser, worker) as page:
-        page.goto(f"{worker.address}/v2/deployments")
+    with open_page(browser, api) as page:
+        page.goto(f"{api.address}/v2/deployments")
         page.get_by_text("corpus-build").first.wait_for()
         shoot(page, shots, "1-deployments")
-        deployment = worker.deployment("corpus-build/local")["id"]
-        page.goto(f"{worker.address}/v2/deployments/deployment/{deployment}/run")
+        deployment = api.deployment("corpus-build/local")["id"]
+        page.goto(f"{api.address}/v2/deployments/deployment/{deployment}/run")
         field(page, "Workers").locator("input").wait_for()
         fill_in(page, Corpus=asked["Corpus"], Source="my archive", Partition=asked["Partition"])
         shoot(page, shots, "2-form")
 
-        before = worker.ask("flow_runs/count", {})
+        before = api.ask("flow_runs/count", {})
         page.get_by_role("button", name="Submit").click()
         field(page, "Source").get_by_text("'my archive' does not match").wait_for()
         field(page, "Inputs").get_by_text("[] should be non-empty").wait_for()
         shoot(page, shots, "3-refused")
-        assert worker.ask("flow_runs/count", {}) == before
+        assert api.ask("flow_runs/count", {}) == before
 
         fill_in(page, Source=asked["Source"], Settings=asked["Settings"])
         field(page, "Inputs").get_by_role("button", name="Add item").click()
         fill_in(page, Inputs=asked["Inputs"])
-        field(page, "Small corpus").get_by_role("combobox").click()
+        field(page, "Small corpus").locator("fieldset button").click()
         page.get_by_role("option", name="leave out").click()
         field(page, "Workers").locator("input").fill("1")
         # The form asks the server again a second after a change.
-        page.get_by_text("does not match").wait_for(state="hidden")
-        page.get_by_text("should be non-empty").wait_for(state="hidden")
+        field(page, "Source").get_by_text("does not match").wait_for(state="hidden")
+        field(page, "Inputs").get_by_text("should be non-empty").wait_for(state="hidden")
         shoot(page, shots, "4-filled-in")
         page.get_by_role("button", name="Submit").click()
         page.wait_for_url(re.compile(rf"/deployments/deployment/{deployment}(\?|$)"))
-        assert worker.ask("flow_runs/count", {}) == before + 1
-        (newest,) = worker.ask("flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 1})
+        assert api.ask("flow_runs/count", {}) == before + 1
+        (newest,) = api.ask("flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 1})
         return str(newest["id"])
 
 
-def test_what_was_filled_in_arrives(worker: PrefectApi, run_id: str, asked: dict[str, str]):
-    given = worker.run(run_id)["parameters"]["parameters"]
+def test_what_was_filled_in_arrives(api: PrefectApi, run_id: str, asked: dict[str, str]):
+    given = api.run(run_id)["parameters"]["parameters"]
     assert (given["root"], given["source"], given["partition"]) == (asked["Corpus"], "archive", "2016-03")
     assert (given["inputs"], given["small_corpus"], given["workers"]) == ([asked["Inputs"]], "leave out", 1)
 
 
-def test_a_run_is_watched_to_its_end(browser, worker: PrefectApi, shots: Path, run_id: str):
+def test_a_run_is_watched_to_its_end(browser, api: PrefectApi, shots: Path, run_id: str):
     progress = "progress-corpus-build-archive-2016-03"
-    wait_until(lambda: worker.artifacts(run_id).get(progress), "the bar of progress")
-    with open_page(browser, worker) as page:
-        page.goto(f"{worker.address}/v2/runs/flow-run/{run_id}?tab=Artifacts")
+    wait_until(lambda: api.artifacts(run_id).get(progress), "the bar of progress")
+    with open_page(browser, api) as page:
+        page.goto(f"{api.address}/v2/runs/flow-run/{run_id}?tab=Artifacts")
         page.get_by_text(progress).wait_for()
         page.get_by_text(re.compile(r"\d of 7 steps done")).wait_for()
         shoot(page, shots, "5-running")
-        worker.completed(run_id)
-        page.goto(f"{worker.address}/v2/runs/flow-run/{run_id}?tab=Artifacts")
+        api.completed(run_id)
+        page.goto(f"{api.address}/v2/runs/flow-run/{run_id}?tab=Artifacts")
         page.get_by_text("7 of 7 steps done").wait_for()
         page.get_by_text("Completed").first.wait_for()
         page.get_by_text("partition:archive/2016-03").first.wait_for()
@@ -179,11 +184,11 @@ def test_a_run_is_watched_to_its_end(browser, worker: PrefectApi, shots: Path, r
     [("funnel-archive-2016-03", "bars"), ("lineage-archive-2016-03", "boxes")],
     ids=["funnel", "lineage"],
 )
-def test_plots_are_drawn(browser, worker: PrefectApi, shots: Path, run_id: str, key: str, drawn: str):
-    worker.completed(run_id)
-    artifact = worker.artifacts(run_id)[key]["id"]
-    with open_page(browser, worker) as page:
-        page.goto(f"{worker.address}/v2/artifacts/artifact/{artifact}")
+def test_plots_are_drawn(browser, api: PrefectApi, shots: Path, run_id: str, key: str, drawn: str):
+    api.completed(run_id)
+    artifact = api.artifacts(run_id)[key]["id"]
+    with open_page(browser, api) as page:
+        page.goto(f"{api.address}/v2/artifacts/artifact/{artifact}")
         (diagram,) = diagrams(page, 1)
         shoot(page, shots, f"7-{key}")
         assert diagram["width"] > 400
@@ -192,11 +197,11 @@ def test_plots_are_drawn(browser, worker: PrefectApi, shots: Path, run_id: str, 
         assert page.get_by_role("table").count() == 1
 
 
-def test_rows_of_the_funnel_are_a_table(browser, worker: PrefectApi, shots: Path, run_id: str):
-    worker.completed(run_id)
-    artifact = worker.artifacts(run_id)["funnel-rows-archive-2016-03"]["id"]
-    with open_page(browser, worker) as page:
-        page.goto(f"{worker.address}/v2/artifacts/artifact/{artifact}")
+def test_rows_of_the_funnel_are_a_table(browser, api: PrefectApi, shots: Path, run_id: str):
+    api.completed(run_id)
+    artifact = api.artifacts(run_id)["funnel-rows-archive-2016-03"]["id"]
+    with open_page(browser, api) as page:
+        page.goto(f"{api.address}/v2/artifacts/artifact/{artifact}")
         page.get_by_role("cell", name="kept").wait_for()
         shoot(page, shots, "8-funnel-rows")
         assert page.get_by_role("row").count() >= 3

@@ -10,8 +10,8 @@ pytestmark = pytest.mark.slow
 GOOD = {"root": "corpus", "source": "web", "partition": "2026-07", "inputs": ["pages"]}
 
 
-def count(server: PrefectApi) -> int:
-    return server.ask("flow_runs/count", {})
+def count(api: PrefectApi) -> int:
+    return api.ask("flow_runs/count", {})
 
 
 @pytest.mark.parametrize(
@@ -28,29 +28,29 @@ def count(server: PrefectApi) -> int:
         ({"extra": 1}, "parameters", "Additional properties are not allowed ('extra' was unexpected)"),
     ],
 )
-def test_a_wrong_value_is_refused(server: PrefectApi, wrong: dict, field: str, said: str):
-    before = count(server)
-    deployment = server.deployment("corpus-build/local")["id"]
+def test_a_wrong_value_is_refused(api: PrefectApi, wrong: dict, field: str, said: str):
+    before = count(api)
+    deployment = api.deployment("corpus-build/local")["id"]
     asked = {"parameters": {"parameters": {**GOOD, **wrong}}}
-    status, text = server.refusal(f"deployments/{deployment}/create_flow_run", asked)
+    status, text = api.refusal(f"deployments/{deployment}/create_flow_run", asked)
     assert status == 409
     assert f"Validation failed for field '{field}'" in text
     assert said in text
-    assert count(server) == before
+    assert count(api) == before
 
 
-def test_what_is_needed_is_asked_for(server: PrefectApi):
+def test_what_is_needed_is_asked_for(api: PrefectApi):
     for name in ("corpus-build", "pretrain", "evaluate", "finetune", "pipeline", "watch-snapshots"):
-        deployment = server.deployment(f"{name}/local")["id"]
+        deployment = api.deployment(f"{name}/local")["id"]
         asked = {"parameters": {"parameters": {}}}
-        status, text = server.refusal(f"deployments/{deployment}/create_flow_run", asked)
+        status, text = api.refusal(f"deployments/{deployment}/create_flow_run", asked)
         assert status == 409
         assert "'root' is a required property" in text
 
 
-def test_every_form_is_one_model_with_a_description(server: PrefectApi):
+def test_every_form_is_one_model_with_a_description(api: PrefectApi):
     for name in ("corpus-build", "pretrain", "evaluate", "finetune", "pipeline", "watch-snapshots"):
-        schema = server.deployment(f"{name}/local")["parameter_openapi_schema"]
+        schema = api.deployment(f"{name}/local")["parameter_openapi_schema"]
         assert list(schema["properties"]) == ["parameters"]
         assert schema["properties"]["parameters"]["description"]
         (form,) = schema["definitions"].values()

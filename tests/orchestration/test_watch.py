@@ -47,7 +47,7 @@ def partitions(root: str, table: str) -> list[str]:
 
 
 def test_a_new_snapshot_is_built_and_only_that(
-    worker: PrefectApi, mirror: FileServer, settings: Path, shared_data: Path, tmp_path: Path
+    api: PrefectApi, mirror: FileServer, settings: Path, shared_data: Path, tmp_path: Path
 ):
     root = str(tmp_path / "corpus")
     asked = {"root": root, "index_url": mirror.url, "base_url": mirror.url, "config": str(settings), "workers": 1}
@@ -56,8 +56,8 @@ def test_a_new_snapshot_is_built_and_only_that(
     def look() -> tuple[dict, list[dict], int]:
         """A run, the rows that it shows, and how many WARC files were fetched for it."""
         mirror.log.clear()
-        run = worker.completed(worker.start_run("watch-snapshots/local", asked))
-        rows = json.loads(worker.artifacts(run["id"])["snapshots-common-crawl"]["data"])
+        run = api.completed(api.start_run("watch-snapshots/local", asked))
+        rows = json.loads(api.artifacts(run["id"])["snapshots-common-crawl"]["data"])
         return run, rows, len(mirror.gets(".warc.gz"))
 
     first, rows, fetched = look()
@@ -78,14 +78,14 @@ def test_a_new_snapshot_is_built_and_only_that(
     assert partitions(root, "tokens/bpe/train") == ["CC-MAIN-2026-30/00000", "CC-MAIN-2026-34/00000"]
 
 
-def test_a_second_look_while_one_goes_on_is_cancelled(server: PrefectApi, tmp_path: Path):
+def test_a_second_look_while_one_goes_on_is_cancelled(api: PrefectApi, tmp_path: Path):
     # Far ahead, so that no worker takes them: what a worker does first is done here.
     ahead = {"scheduled_time": "2100-01-01T00:00:00Z"}
     asked = {"root": str(tmp_path / "corpus")}
-    first, second, third = (server.start_run("watch-snapshots/local", asked, state_details=ahead) for _ in range(3))
+    first, second, third = (api.start_run("watch-snapshots/local", asked, state_details=ahead) for _ in range(3))
 
     def propose(run: str, kind: str) -> dict:
-        answer = server.ask(f"flow_runs/{run}/set_state", {"state": {"type": kind, "message": "by a test"}})
+        answer = api.ask(f"flow_runs/{run}/set_state", {"state": {"type": kind, "message": "by a test"}})
         return answer["state"]
 
     assert propose(first, "PENDING")["type"] == "PENDING"
@@ -96,7 +96,7 @@ def test_a_second_look_while_one_goes_on_is_cancelled(server: PrefectApi, tmp_pa
     propose(third, "CANCELLED")
 
 
-def test_the_weekly_schedule_is_paused_and_has_its_zone(server: PrefectApi):
-    (weekly,) = server.deployment("watch-snapshots/local")["schedules"]
+def test_the_weekly_schedule_is_paused_and_has_its_zone(api: PrefectApi):
+    (weekly,) = api.deployment("watch-snapshots/local")["schedules"]
     assert (weekly["slug"], weekly["active"]) == ("weekly", False)
     assert (weekly["schedule"]["cron"], weekly["schedule"]["timezone"]) == ("0 6 * * 1", "UTC")
