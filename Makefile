@@ -17,7 +17,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-dedup bench-dedup-growth bench-quality bench-tokenize bench-loader bench-flink clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-dedup bench-dedup-growth bench-quality bench-tokenize bench-loader bench-planner bench-flink bench-backfill clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -123,6 +123,12 @@ bench-tokenize: .venv-bench/.stamp ## the tokenize stage beside tokenizers, tikt
 
 bench-loader: .venv-bench/.stamp ## training batches beside nanoGPT's way and litdata: tokens per second, warm and cold, and resuming
 	@PYTHONPATH=. .venv-bench/bin/python tests/benchmarks/loader_benchmark.py $(ARGS)
+
+bench-planner: setup ## what a plan says of three shapes on this machine, beside real training steps
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/planner_benchmark.py $(ARGS)
+
+bench-backfill: setup ## planning, submitting and running thousands of partitions, beside the work itself
+	@$(BIN)/python tests/benchmarks/backfill_benchmark.py $(ARGS)
 
 bench-flink: setup ## CPU time of the chain on Flink beside the local runner
 	@$(BIN)/python tests/benchmarks/flink_cost.py
