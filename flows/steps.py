@@ -104,9 +104,9 @@ def _complaint(child: ChildResult) -> str:
     return child.errors[-1] if child.errors else f"exit code {child.exit_code}, and it said nothing"
 
 
-def _message(step: Step, verb: str, child: ChildResult) -> str:
+def _message(step: Step, verb: str, cause: str) -> str:
     """What failed, why, and the command that goes on."""
-    cause = _complaint(child).removeprefix(f"{step.partition}: ")
+    cause = cause.removeprefix(f"{step.partition}: ")
     return f"{step.title}{verb}: {cause}" + (f"; to go on: {step.resume}" if step.resume else "")
 
 
@@ -121,6 +121,13 @@ def leave_out(step: str, reason: str) -> StepResult:
     return _end(StepResult(step=step, status="left out", reason=reason))
 
 
+def _known(step: Step, receipt: Receipt | None) -> dict[str, Any] | None:
+    try:
+        return step.done(receipt)
+    except UserError as error:
+        raise type(error)(_message(step, "", str(error))) from error
+
+
 def perform(step: Step) -> StepResult:
     """Do a step unless it is done.
 
@@ -129,7 +136,7 @@ def perform(step: Step) -> StepResult:
         StepFailedError: it failed.
     """
     receipt = read_receipt(step.root, step.name)
-    known = step.done(receipt)
+    known = _known(step, receipt)
     if known is not None:
         seconds, memory = (receipt.seconds, receipt.peak_memory_bytes) if receipt else (0.0, 0)
         before = StepResult(
@@ -146,12 +153,12 @@ def perform(step: Step) -> StepResult:
             on_look=step.on_look,
         )
     if child.exit_code == UserError.exit_code:
-        raise UserError(_message(step, "", child))
+        raise UserError(_message(step, "", _complaint(child)))
     kind = str(child.json().get("error", ""))
     if step.may_be_left_out and kind == TooLittleTextError.__name__:
         return leave_out(step.name, _complaint(child))
     if child.exit_code != 0:
-        raise StepFailedError(_message(step, " failed", child), kind=kind)
+        raise StepFailedError(_message(step, " failed", _complaint(child)), kind=kind)
     done = Receipt(
         step=step.name,
         fingerprint=step.fingerprint,

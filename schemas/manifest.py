@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,11 +20,14 @@ from schemas.errors import ManifestError
 from schemas.storage import Folder
 
 __all__ = [
+    "MANIFEST_VERSION",
     "InputRecord",
     "Manifest",
     "OutputFile",
     "PrefixFingerprints",
+    "ReadFolder",
     "TableRecord",
+    "canonical_json",
     "fingerprint",
     "read_manifest",
     "write_manifest",
@@ -88,13 +92,17 @@ class Manifest(_Record):
         return fingerprint({"tables": tables})
 
 
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value whose bytes are hashed."""
+    return _CANONICAL.encode(value).encode("utf-8")
 
 
 def fingerprint(value: Any) -> str:
     """BLAKE2b-256 of the canonical JSON of `value`, in hexadecimal."""
-    return hashlib.blake2b(_canonical(value), digest_size=32).hexdigest()
+    return hashlib.blake2b(canonical_json(value), digest_size=32).hexdigest()
 
 
 class PrefixFingerprints:
@@ -118,9 +126,16 @@ class PrefixFingerprints:
         """The fingerprint of the list of the first `count` values, of which there must be as many."""
         while len(self._found) <= count:
             separator = b"," if len(self._found) > 1 else b""
-            self._state.update(separator + _canonical(next(self._values)))
+            self._state.update(separator + canonical_json(next(self._values)))
             self._found.append(self._ended())
         return self._found[count]
+
+
+@dataclass(frozen=True)
+class ReadFolder(Folder):
+    """A folder whose manifest was read before, of a corpus that is looked at as it was at one moment."""
+
+    manifest: Manifest | None = None
 
 
 def write_manifest(folder: Folder, manifest: Manifest) -> None:
@@ -134,6 +149,8 @@ def read_manifest(folder: Folder) -> Manifest | None:
     Raises:
         ManifestError: the file is damaged or of a version this code does not read.
     """
+    if isinstance(folder, ReadFolder):
+        return folder.manifest
     if not folder.exists(MANIFEST_NAME):
         return None
     data, where = folder.read(MANIFEST_NAME), f"{folder.url}/{MANIFEST_NAME}"

@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from flows.cli import (
+    backfill_command,
     dataflow_commands,
     dedup_commands,
     demo_command,
@@ -59,6 +60,7 @@ services_commands.register(app)
 doctor_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
+backfill_command.register(app)
 watch_command.register(app)
 
 

@@ -7,8 +7,11 @@ import sys
 
 import typer
 
+from schemas.configs.train import LONGEST_GRACE_SECONDS
+
 __all__ = ["TRAINING_COMMANDS", "register", "training_argv", "training_environment"]
 
+_GRACE_SECONDS, _LATER_SECONDS = 5.0, 30.0
 TRAINING_COMMANDS = {
     "train": "Pretrain a GPT-3 model on a mixture of token shards.",
     "evaluate": "Score a checkpoint on a suite of tasks.",
@@ -35,7 +38,11 @@ def training_environment() -> dict[str, str]:
 def _run(context: typer.Context) -> None:
     from flows.launch import run_child
 
-    result = run_child(training_argv(str(context.info_name), *context.args), env=training_environment(), capture=False)
+    command = str(context.info_name)
+    # Training ends by itself within its own grace, and only it knows what that is.
+    grace = LONGEST_GRACE_SECONDS + _LATER_SECONDS if command == "train" else _GRACE_SECONDS
+    argv = training_argv(command, *context.args)
+    result = run_child(argv, env=training_environment(), capture=False, grace_seconds=grace)
     raise typer.Exit(result.exit_code if result.exit_code >= 0 else 1)
 
 

@@ -72,7 +72,7 @@ class PrefectRest:
         """
         return self._checked(self._send("GET", path))
 
-    def post(self, path: str, content: dict[str, Any] | None = None) -> Any:
+    def post(self, path: str, content: dict[str, Any] | list[dict[str, Any]] | None = None) -> Any:
         """The JSON that the server answers to a question or a change.
 
         Raises:

@@ -16,6 +16,7 @@ from schemas.mixture import MixturePlan, SourceStream, read_mixture
 from schemas.run import RunConfig, latest_step, read_run, require_run
 from schemas.storage import Folder, join_url
 from training.data.order import SampleOrder
+from training.data.skips import RunOrder, read_skips
 from training.loop.schedule import BatchSchedule
 
 __all__ = ["TracedRun", "open_run", "runs_of", "uses_of", "windows_of_step"]
@@ -42,9 +43,9 @@ class TracedRun:
     plan: MixturePlan
 
     @cached_property
-    def order(self) -> SampleOrder:
+    def order(self) -> RunOrder:
         """Which sample is which window."""
-        return SampleOrder(self.plan, self.config.seed)
+        return RunOrder(SampleOrder(self.plan, self.config.seed), read_skips(self.folder))
 
     @cached_property
     def schedule(self) -> BatchSchedule:

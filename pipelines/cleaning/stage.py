@@ -60,8 +60,15 @@ def input_files(request: StageRequest[CleanConfig]) -> list[InputFile]:
     return slice_files(crawl, request.key().partition, config.fetch)
 
 
-def clean_unit(request: StageRequest[CleanConfig], files: Sequence[InputFile]) -> Unit:
+def clean_unit(
+    request: StageRequest[CleanConfig], files: Sequence[InputFile], lists: tuple[InputRecord, ...] | None = None
+) -> Unit:
     """The unit of work that cleans these files into the partition of the request.
+
+    Args:
+        request: of the stage.
+        files: what is read.
+        lists: the lists that the settings name, where they were looked at before.
 
     Raises:
         InputError: a list that the settings name cannot be read.
@@ -73,7 +80,7 @@ def clean_unit(request: StageRequest[CleanConfig], files: Sequence[InputFile]) -
         key=request.key(),
         table="documents",
         config=request.config,
-        inputs=(*(file.record() for file in files), *list_records(request.config.lists)),
+        inputs=(*(file.record() for file in files), *(list_records(request.config.lists) if lists is None else lists)),
     )
 
 

@@ -9,7 +9,7 @@ from schemas.configs.crawl import CrawlConfig
 from schemas.errors import OutputError
 from schemas.storage import Folder
 
-__all__ = ["STAGE_VERSION", "pending", "run"]
+__all__ = ["STAGE_VERSION", "crawl_unit", "pending", "run"]
 
 STAGE_VERSION = 2
 
@@ -20,7 +20,7 @@ def pending(request: StageRequest[CrawlConfig]) -> int:
     Raises:
         InputError: source or partition is missing.
     """
-    return 0 if _unit(request).done() else 1
+    return 0 if crawl_unit(request).done() else 1
 
 
 def run(request: StageRequest[CrawlConfig], on_progress: Progress | None = None) -> StageResult:
@@ -35,7 +35,7 @@ def run(request: StageRequest[CrawlConfig], on_progress: Progress | None = None)
         OutputError: the corpus does not lie on a local disk.
         LeaseError: another live run crawls this partition.
     """
-    unit = _unit(request)
+    unit = crawl_unit(request)
     key = unit.key
     if not request.root.folder.is_local:
         raise OutputError(
@@ -51,7 +51,12 @@ def run(request: StageRequest[CrawlConfig], on_progress: Progress | None = None)
     return StageResult(stage="crawl", outcomes=(run_unit(unit, request.engine, work, resumable=True),))
 
 
-def _unit(request: StageRequest[CrawlConfig]) -> Unit:
+def crawl_unit(request: StageRequest[CrawlConfig]) -> Unit:
+    """The unit of work that crawls the partition of the request.
+
+    Raises:
+        InputError: source or partition is missing.
+    """
     return Unit(
         root=request.root,
         stage="crawl",

@@ -56,6 +56,10 @@ class DecontaminateUnits:
     def _tables(self) -> TableDigests:
         return TableDigests(self.root, self.order)
 
+    @cached_property
+    def _searching(self) -> NgramConfig:
+        return self.config.narrowed(NgramConfig)
+
     def _of_collection(self) -> tuple[InputRecord, ...]:
         return tuple(self._tables.record(table, self.collection) for table in (BENCHMARKS, NGRAMS))
 
@@ -79,7 +83,7 @@ class DecontaminateUnits:
             version=self.version,
             key=self.collection,
             table=NGRAMS,
-            config=self.config.narrowed(NgramConfig),
+            config=self._searching,
             inputs=(self._tables.record(BENCHMARKS, self.collection),),
         )
 
@@ -96,7 +100,7 @@ class DecontaminateUnits:
             version=self.version,
             key=key,
             table="overlaps",
-            config=self.config.narrowed(NgramConfig),
+            config=self._searching,
             inputs=tuple(inputs),
         )
 
@@ -134,6 +138,6 @@ class DecontaminateUnits:
             version=self.version,
             key=self.collection,
             table=LISTS,
-            config=self.config.narrowed(NgramConfig),
+            config=self._searching,
             inputs=(decided, *self._of_collection()),
         )

@@ -55,6 +55,10 @@ class DedupUnits:
         return self.config.narrowed(SignatureConfig)
 
     @cached_property
+    def _connecting(self) -> EdgeConfig:
+        return self.config.narrowed(EdgeConfig)
+
+    @cached_property
     def _writers(self) -> PrefixFingerprints:
         """The units that wrote the documents."""
         manifests = (manifest_of(self.root, "documents", key) for key in self.order)
@@ -84,7 +88,7 @@ class DedupUnits:
             version=self.version,
             key=self.order[position],
             table="edges",
-            config=self.config.narrowed(EdgeConfig),
+            config=self._connecting,
             inputs=(
                 self._tables.record("signatures", self.order[position]),
                 self._tables.of_first("signatures", position, "before"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,21 @@ def _without_uncommitted(fs: Any, paths: list[str]) -> list[str]:
     ]
 
 
+def _plain_file(given: str) -> InputFile | None:
+    """A file of this machine by its whole path, as fsspec would describe it in ten times the time."""
+    if not given.startswith("/") or "::" in given:
+        return None
+    try:
+        status = os.stat(given)  # noqa: PTH116  # a plan of a backfill asks for tens of thousands
+    except (OSError, ValueError):
+        return None
+    return InputFile(given, status.st_size, str(status.st_mtime_ns)) if stat.S_ISREG(status.st_mode) else None
+
+
 def _files_of(given: str, fetch: FetchConfig) -> list[InputFile]:
+    plain = _plain_file(given)
+    if plain is not None:
+        return [plain]
     if is_http(given) and not given.endswith("/"):
         return [remote_file(given, fetch)]
     try:

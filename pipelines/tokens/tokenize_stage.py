@@ -22,13 +22,14 @@ from pipelines.tokens.exact_paths import choose_path
 from pipelines.tokens.frozen import TOKENIZERS, FrozenTokenizer, read_tokenizer
 from schemas.catalog import manifest_of, require_manifest
 from schemas.configs.tokenize import TokenizeConfig
+from schemas.corpus_root import PartitionKey
 from schemas.errors import ConfigError
 from schemas.manifest import InputRecord
 from schemas.split import SPLITS
 from schemas.storage import Folder
 from schemas.token_shard import INDEX_NAME, token_table
 
-__all__ = ["STAGE_VERSION", "pending", "run"]
+__all__ = ["STAGE_VERSION", "checked_tokenizer", "pending", "run", "tokenize_unit"]
 
 STAGE_VERSION = 2
 # Half a megabyte of text at most: a quarter of a second of the reference's time.
@@ -94,7 +95,13 @@ def _work(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, uni
     return UnitOutput(tables=tables, counts=counts, notes=choice.notes())
 
 
-def _checked_tokenizer(request: StageRequest[TokenizeConfig]) -> FrozenTokenizer:
+def checked_tokenizer(request: StageRequest[TokenizeConfig]) -> FrozenTokenizer:
+    """The tokenizer that the settings name.
+
+    Raises:
+        InputError: there is none of this name.
+        ConfigError: more is held out than it was made without.
+    """
     config = request.config
     tokenizer = read_tokenizer(request.root, config.tokenizer)
     if config.test + config.validation > tokenizer.held_out:
@@ -106,18 +113,23 @@ def _checked_tokenizer(request: StageRequest[TokenizeConfig]) -> FrozenTokenizer
     return tokenizer
 
 
-def _units(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer) -> Iterator[Unit]:
+def tokenize_unit(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer, key: PartitionKey) -> Unit:
+    """The unit of work that encodes one partition, whose documents must be there."""
     pinned = InputRecord(name=f"{TOKENIZERS}/{tokenizer.name}", digest=tokenizer.fingerprint)
+    return Unit(
+        root=request.root,
+        stage="tokenize",
+        version=STAGE_VERSION,
+        key=key,
+        table=token_table(tokenizer.name, "train"),
+        config=request.config,
+        inputs=(*input_records(request.root, [key]), pinned),
+    )
+
+
+def _units(request: StageRequest[TokenizeConfig], tokenizer: FrozenTokenizer) -> Iterator[Unit]:
     for key in request.selected("documents"):
-        yield Unit(
-            root=request.root,
-            stage="tokenize",
-            version=STAGE_VERSION,
-            key=key,
-            table=token_table(tokenizer.name, "train"),
-            config=request.config,
-            inputs=(*input_records(request.root, [key]), pinned),
-        )
+        yield tokenize_unit(request, tokenizer, key)
 
 
 def pending(request: StageRequest[TokenizeConfig]) -> int:
@@ -127,7 +139,7 @@ def pending(request: StageRequest[TokenizeConfig]) -> int:
         InputError: there is no tokenizer of this name, or no documents are committed.
         ConfigError: more is held out than the tokenizer was made without.
     """
-    return sum(unit.done() is None for unit in _units(request, _checked_tokenizer(request)))
+    return sum(unit.done() is None for unit in _units(request, checked_tokenizer(request)))
 
 
 def run(request: StageRequest[TokenizeConfig]) -> StageResult:
@@ -139,7 +151,7 @@ def run(request: StageRequest[TokenizeConfig]) -> StageResult:
         StageError: a pipeline failed.
         LeaseError: another live run is doing one of the units.
     """
-    tokenizer = _checked_tokenizer(request)
+    tokenizer = checked_tokenizer(request)
     outcomes = [
         run_unit(unit, request.engine, partial(_work, request, tokenizer, unit)) for unit in _units(request, tokenizer)
     ]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.configs.split import NAME_PATTERN
+from schemas.configs.split import NAME_PATTERN, PARTITION_PATTERN
 
 __all__ = [
     "CorpusBuildParameters",
@@ -22,7 +22,6 @@ __all__ = [
     "WatchSnapshotsParameters",
 ]
 
-_PARTITION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 # Without blanks at the ends, where a pasted path often has them.
 _PLACE_PATTERN = r"^\S(.*\S)?$"
 _MAYBE_PLACE_PATTERN = r"^(\S(.*\S)?)?$"
@@ -110,7 +109,7 @@ class CorpusBuildParameters(_BuildParameters):
         title="Partition",
         description="Name of the partition of the source that is made: such names joined by '/', as in 2026-07 or "
         "CC-MAIN-2026-30/00012.",
-        pattern=_PARTITION_PATTERN,
+        pattern=PARTITION_PATTERN,
         json_schema_extra=_at(2),
     )
     inputs: tuple[_Place, ...] = Field(

@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from schemas.configs.base import StageConfig
 
-__all__ = ["NAME_PATTERN", "SplitShares"]
+__all__ = ["NAME_PATTERN", "PARTITION_PATTERN", "SplitShares"]
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of artefacts that are folders or files of a corpus
+PARTITION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
 
 
 class SplitShares(StageConfig):

@@ -10,7 +10,9 @@ from schemas.configs.base import StageConfig
 from schemas.configs.model import ModelShape
 from schemas.configs.presets import PRESETS
 
-__all__ = ["TrainConfig"]
+__all__ = ["LONGEST_GRACE_SECONDS", "TrainConfig"]
+
+LONGEST_GRACE_SECONDS = 600.0
 
 
 class TrainConfig(StageConfig):
@@ -34,6 +36,17 @@ class TrainConfig(StageConfig):
             "progress_seconds",
             "check_plan",
             "threads",
+            "device",
+            "parallel",
+            "compile",
+            "recompute",
+            "keep_every",
+            "async_checkpoints",
+            "grace_seconds",
+            "hang_seconds",
+            "profile_step",
+            "memory_snapshot_step",
+            "peak_tflops",
         ]
     )
 
@@ -61,8 +74,13 @@ class TrainConfig(StageConfig):
         description="adam adds weight decay to the gradient, adamw takes it off the weights",
     )
     learning_rate: float = Field(default=6e-4, title="Learning rate", description="the highest", gt=0, le=10)
-    schedule: Literal["cosine", "linear", "constant"] = Field(
-        default="cosine", title="Schedule", description="of the learning rate after the warm-up"
+    schedule: Literal["cosine", "linear", "wsd", "constant"] = Field(
+        default="cosine",
+        title="Schedule",
+        description="of the learning rate after the warm-up; wsd: level, then linear over the last part of the decay",
+    )
+    decay_share: float = Field(
+        default=0.1, title="Decay share", description="of wsd: the part of the tokens over which it falls", gt=0, le=1
     )
     final_share: float = Field(
         default=0.1, title="Final share", description="of the learning rate at the end", ge=0, le=1
@@ -80,6 +98,49 @@ class TrainConfig(StageConfig):
         default="auto", title="Precision", description="of matrix products; auto: bf16 where the processor has it"
     )
 
+    document_attention: bool = Field(
+        default=False,
+        title="Attention within documents",
+        description="a token sees its own document only; GPT-3's saw all of the window",
+    )
+    device: str = Field(default="auto", title="Device", description="auto, cpu, cuda or cuda:NUMBER")
+    parallel: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto",
+        title="Parallel",
+        description="how ranks share the work: whole copies (ddp), or weights and optimizer state in shards (fsdp); "
+        "auto: shards where a copy would fill over 40% of a GPU",
+    )
+    compile: bool = Field(
+        default=False, title="Compile", description="training steps as compiled code; the first step takes a minute"
+    )
+    recompute: Literal["none", "selective", "block"] = Field(
+        default="none",
+        title="Recompute",
+        description="activations that the backward pass computes again: none, of cheap operations, or all of a block",
+    )
+    on_bad_step: Literal["stop", "skip", "rollback"] = Field(
+        default="stop",
+        title="On a bad step",
+        description="loss or gradient not finite, or a spike: stop, leave the weights as they are and go on, or go "
+        "back to the last checkpoint and leave the step's windows out",
+    )
+    spike_deviations: float | None = Field(
+        default=None,
+        title="Spike",
+        description="standard deviations over the mean of the last good steps, of loss or gradient norm, that make a "
+        "step bad; empty: none do",
+        gt=0,
+    )
+    spike_steps: int = Field(
+        default=128, title="Spike window", description="good steps that mean and deviation are of", ge=8, le=10_000
+    )
+    patience: int = Field(
+        default=0,
+        title="Patience",
+        description="validations without a better loss after which the run ends early; 0: never",
+        ge=0,
+    )
+
     validation_every: int = Field(default=100, title="Validate every", description="steps; 0: at the end only", ge=0)
     validation_windows: int = Field(
         default=64, title="Validation windows", description="per source, spread evenly over the validation split", ge=1
@@ -91,6 +152,42 @@ class TrainConfig(StageConfig):
     sample_tokens: int = Field(default=64, title="Sample length", description="tokens of a sample", ge=1, le=2048)
     checkpoint_every: int = Field(default=500, title="Checkpoint every", description="steps; 0: at the end only", ge=0)
     keep_checkpoints: int = Field(default=2, title="Keep", description="newest checkpoints that stay", ge=1)
+    keep_every: int = Field(
+        default=0,
+        title="Keep every",
+        description="checkpoints of multiples of so many steps stay as well; 0: none",
+        ge=0,
+    )
+    async_checkpoints: bool = Field(
+        default=True,
+        title="Save while training",
+        description="a checkpoint is copied in memory, then written meanwhile",
+    )
+    grace_seconds: float = Field(
+        default=20.0,
+        title="Grace",
+        description="from a request to stop to the end of the process; within it a checkpoint is saved, or none",
+        gt=0,
+        le=LONGEST_GRACE_SECONDS,
+    )
+    hang_seconds: float = Field(
+        default=600.0,
+        title="Hang",
+        description="without any sign of life of a rank, after which it prints where it stands and ends",
+        gt=0,
+    )
+    profile_step: int | None = Field(
+        default=None, title="Profile", description="a step to profile; the trace is in <run>/profile", ge=1
+    )
+    memory_snapshot_step: int | None = Field(
+        default=None, title="Memory snapshot", description="a step of which CUDA's allocations are written down", ge=1
+    )
+    peak_tflops: float | None = Field(
+        default=None,
+        title="Peak",
+        description="TFLOP/s of one device, for MFU; empty: as published for a known GPU, measured on a CPU",
+        gt=0,
+    )
     verify_shards: bool = Field(
         default=True, title="Verify shards", description="read all tokens once at the start and compare their checksums"
     )

@@ -51,6 +51,7 @@ def test_training_imports_with_only_its_own_packages(modules):
         if not any(owner.lower().replace("_", "-") in allowed | {"corpusmill"} for owner in owners)
     }
     assert {"apache_beam", "prefect", "typer", "jinja2"} - refused <= {"jinja2"}  # PyTorch brings jinja2
+    refused.discard("zstandard")  # PyTorch's checkpoints ask whether it is there, and do without
     names = [module.name for module in modules if module.name.split(".")[0] == "training"]
     names = [name for name in names if not name.endswith("__main__")]
     command = [sys.executable, "-c", _IMPORT_ALL, ",".join(sorted(refused)), ",".join(names)]

@@ -33,7 +33,7 @@ def measure(name: str, precision: str, what: str) -> dict[str, float]:
     from schemas.configs.model import ModelConfig
     from schemas.configs.train import TrainConfig
     from training.loop.optimizer import build_optimizer
-    from training.loop.step import train_step
+    from training.loop.step import MicroBatch, train_step
     from training.model.gpt import GPT
     from training.planner.machine import measure_step
     from training.planner.run_check import forget_peak, predicted_memory, resident_bytes
@@ -53,7 +53,7 @@ def measure(name: str, precision: str, what: str) -> dict[str, float]:
     for step in range(STEPS):
         tokens = torch.randint(0, VOCABULARY, (batch, model.context + 1), generator=draw)
         began = time.process_time()
-        parts = [(tokens[:, :-1], tokens[:, 1:])]
+        parts = [MicroBatch(tokens[:, :-1], tokens[:, 1:])]
         train_step(gpt, optimizer, parts, gradient_clip=1.0, precision=precision, seed=0, step=step)
         taken.append(time.process_time() - began)
     if what == "memory":

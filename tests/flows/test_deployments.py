@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-NAMES = ["corpus-build", "evaluate", "finetune", "pipeline", "pretrain", "watch-snapshots"]
+NAMES = ["corpus-build", "evaluate", "finetune", "pipeline", "pretrain", "run-stage", "watch-snapshots"]
 # In a process of its own: Prefect reads its home and sets up logging when it is imported.
 LOAD = """
 import json, sys

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 
 from schemas.configs import flows
 from schemas.configs.flows import CorpusBuildParameters, PipelineParameters, WatchSnapshotsParameters
+from schemas.configs.run_stage import StageParameters
 
 SNAPSHOT = Path(__file__).with_name("flow_parameters.json")
-MODELS = {name: getattr(flows, name) for name in flows.__all__}
+MODELS = {name: getattr(flows, name) for name in flows.__all__} | {"StageParameters": StageParameters}
 
 
 def test_the_forms_are_as_they_were():

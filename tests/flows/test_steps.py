@@ -14,7 +14,7 @@ import pytest
 from flows.receipts import Receipt, read_receipt, write_receipt
 from flows.steps import LOGGER, Step, StepResult, leave_out, perform
 from schemas.corpus_root import CorpusRoot
-from schemas.errors import StepFailedError, UserError
+from schemas.errors import InputError, StepFailedError, UserError
 
 
 def step(root: CorpusRoot, code: str, **more) -> Step:
@@ -118,6 +118,18 @@ def test_a_failure_names_stage_partition_cause_and_the_command_that_goes_on(code
     with pytest.raises(kind) as error:
         perform(replace(step(corpus_root, complaining), **about))
     assert str(error.value) == said
+
+
+def test_a_mistake_that_is_seen_before_a_process_starts_is_named_in_the_same_way(corpus_root: CorpusRoot):
+    def done(receipt):
+        raise InputError("no file or folder x; give another")
+
+    about = {"name": "clean", "partition": "web/7", "resume": "corpusmill run clean --input x"}
+    with pytest.raises(InputError) as error:
+        perform(replace(step(corpus_root, "1/0", done=done), **about))
+    assert str(error.value) == (
+        "clean of web/7: no file or folder x; give another; to go on: corpusmill run clean --input x"
+    )
 
 
 def test_a_failure_keeps_the_kind_of_its_error(corpus_root: CorpusRoot):

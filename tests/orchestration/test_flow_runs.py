@@ -44,7 +44,7 @@ def test_a_build_shows_progress_and_where_items_went(api: PrefectApi, built):
     shown = api.artifacts(built[0])
     progress = shown["progress-corpus-build-archive-2016-03"]
     assert (progress["type"], progress["data"]) == ("progress", 100.0)
-    assert progress["description"] == "8 of 8 steps done"
+    assert progress["description"] == "7 of 7 steps done"
     rows = shown["funnel-rows-archive-2016-03"]["data"]
     assert rows.startswith("[{")
     plot = shown["funnel-archive-2016-03"]["data"]

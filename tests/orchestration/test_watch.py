@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from file_server import FileServer, serve_files
 from prefect_api import PrefectApi
+from prefect_services import Services
 
 from schemas.corpus_root import CorpusRoot
 
@@ -100,3 +101,50 @@ def test_the_weekly_schedule_is_paused_and_has_its_zone(api: PrefectApi):
     (weekly,) = api.deployment("watch-snapshots/local")["schedules"]
     assert (weekly["slug"], weekly["active"]) == ("weekly", False)
     assert (weekly["schedule"]["cron"], weekly["schedule"]["timezone"]) == ("0 6 * * 1", "UTC")
+
+
+def test_a_watch_is_made_changed_and_ended_by_a_command_and_outlives_a_deployment(
+    services: Services, api: PrefectApi, tmp_path: Path
+):
+    root = str(tmp_path / "corpus")
+
+    def schedules() -> dict[str, dict]:
+        found = api.deployment("watch-snapshots/local")["schedules"]
+        return {one["slug"]: one for one in found if one["slug"].startswith("watch-")}
+
+    on = ("watch", "on", "--root", root)
+    said = services.call(*on, "--cron", "30 7 * * 2", "--timezone", "Europe/Berlin", "--set", "slices=4")
+    assert said.code == 0, said.err
+    assert said.out == f"Looking for snapshots for common_crawl in {root} at '30 7 * * 2' in Europe/Berlin\n"
+    (made,) = schedules().values()
+    assert (made["active"], made["schedule"]["cron"], made["schedule"]["timezone"]) == (
+        True,
+        "30 7 * * 2",
+        "Europe/Berlin",
+    )
+    assert made["parameters"]["parameters"]["slices"] == 4
+    services.up()
+    assert schedules() == {made["slug"]: made}
+    assert services.call(*on, "--cron", "0 5 * * *").code == 0
+    watches = services.call("watch", "list", "--json").json()["watches"]
+    assert watches == [{"root": root, "source": "common_crawl", "cron": "0 5 * * *", "timezone": "UTC", "active": True}]
+    assert root in services.call("watch", "list").out
+    assert services.call("watch", "off", "--root", root, "--json").json()["was_on"] is True
+    assert (
+        services.call("watch", "off", "--root", root).out == f"Nobody looked for snapshots for common_crawl in {root}\n"
+    )
+    assert "no corpus is looked after" in services.call("watch", "list").out
+    assert schedules() == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--cron", "now and then"), "--cron 'now and then' is no cron: give five fields, such as"),
+        (("--timezone", "Berlin"), "--timezone 'Berlin' is no timezone: give a zone by name, such as UTC"),
+    ],
+)
+def test_times_that_are_none_are_refused(services: Services, words: tuple[str, str], said: str):
+    ended = services.call("watch", "on", "--root", "corpus", *words)
+    assert ended.code == 2
+    assert said in ended.err

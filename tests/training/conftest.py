@@ -168,6 +168,12 @@ def write_corpus(
     return plan
 
 
+@pytest.fixture(scope="session")
+def corpus_writer() -> CorpusFactory:
+    """`write_corpus`, for fixtures that make a corpus once."""
+    return write_corpus
+
+
 @pytest.fixture
 def make_corpus(corpus_root: CorpusRoot, tokenizer: Tokenizer) -> CorpusFactory:
     """`write_corpus` into `corpus_root`."""

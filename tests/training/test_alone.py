@@ -25,7 +25,7 @@ for name in ("apache_beam", "prefect", "typer", "rich", "pipelines", "flows"):
 # The kill comes before this step or in it, however late it is sent.
 HELD = """
 import time
-from training.loop import train as module
+from training.loop import learner as module
 real = module.train_step
 def train_step(*given, **named):
     if named["step"] == {step}:

@@ -26,7 +26,7 @@ def test_train_prints_one_json_object_last_and_a_second_call_does_nothing(
     assert main(arguments(corpus_root.url, run_folder, "--json")) == 0
     out = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (out["status"], out["steps"], out["step"], out["tokens"]) == ("finished", 4, 4, 1024)
-    weights = Path(run_folder) / "checkpoints" / "step-000004" / "model.safetensors"
+    weights = Path(run_folder) / "checkpoints" / "step-000004" / "state.json"
     written = weights.stat().st_mtime_ns
     assert main(arguments(corpus_root.url, run_folder, "--json")) == 0
     again = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -61,6 +61,7 @@ def test_a_toml_file_and_a_seed_are_taken(
         (["--mixture", "other"], "no mixture 'other'"),
         (["--set", "steps"], "--set 'steps' is not of the form key=value"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate; see `python -m training"),
+        (["--nproc", "0"], "--nproc is 0 in one of 1 processes of torchrun; give 1 or more"),
         (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
     ],
 )
@@ -73,6 +74,32 @@ def test_a_mistake_of_the_user_is_one_line_and_exit_code_2(
     assert message in err
     assert err.startswith("corpusmill: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "memory_snapshot_step=2",
+            "memory_snapshot_step is 2, and snapshots are of a GPU's memory, but this run is on",
+        ),
+        ("device=tpu", "device is 'tpu'; give auto, cpu, cuda or cuda:NUMBER"),
+        ("device=cuda:99", "is CUDA device 99, and this machine has"),
+    ],
+)
+def test_what_the_machine_has_not_is_one_line(
+    make_corpus, corpus_root: CorpusRoot, run_folder: str, capsys, setting: str, message: str
+) -> None:
+    make_corpus()
+    assert main(arguments(corpus_root.url, run_folder, "--set", "device=cpu", "--set", setting)) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--root", "corpus", "--mixture", "main"]) == 2
+    assert "no --run; give the folder in which the run is to be" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(make_corpus, corpus_root: CorpusRoot, tmp_path: Path, capsys):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from schemas.run import checkpoint_steps, latest_step
-from training.checkpoints.files import CheckpointState, load_weights, restore, save
+from training.checkpoints.files import CheckpointState, load_weights, restore
 from training.checkpoints.loading import LoadedModel, load_model, load_tokenizer, untrained_model
+from training.checkpoints.saver import CheckpointSaver, save
 
 __all__ = [
+    "CheckpointSaver",
     "CheckpointState",
     "LoadedModel",
     "checkpoint_steps",

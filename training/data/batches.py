@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from training.data.document_starts import boundaries_of
 from training.data.order import SampleOrder, Samples, rows_of_rank
 from training.data.prefetch import ReadAhead, Wanted
 from training.data.shards import TokenStream
+from training.data.skips import RunOrder, Skip
 
 __all__ = ["Batch", "BatchReader", "BatchTensors"]
 
@@ -64,14 +66,22 @@ class BatchReader:
         seed: of the run.
         workers: threads that read ahead; 0 reads when asked. Their number changes nothing about the batches.
         ahead: batches that are read ahead.
+        skips: samples that the run leaves out.
     """
 
     def __init__(
-        self, plan: MixturePlan, streams: list[TokenStream], seed: int, *, workers: int = 0, ahead: int = 2
+        self,
+        plan: MixturePlan,
+        streams: list[TokenStream],
+        seed: int,
+        *,
+        workers: int = 0,
+        ahead: int = 2,
+        skips: Sequence[Skip] = (),
     ) -> None:
         self._streams = streams
         self._length = plan.sequence_length
-        self._order = SampleOrder(plan, seed)
+        self._order = RunOrder(SampleOrder(plan, seed), list(skips))
         self._next = 0
         self._blocks: OrderedDict[int, Samples] = OrderedDict()
         self._lock = threading.Lock()
@@ -89,6 +99,10 @@ class BatchReader:
     def restore(self, state: dict[str, int]) -> None:
         """Go on from a kept position."""
         self._next = state["sample"]
+
+    def in_plan(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Samples `start` to `stop` of the run as stretches of the plan's order."""
+        return self._order.in_plan(start, stop)
 
     def take(self, count: int, rank: int = 0, world_size: int = 1) -> Batch:
         """The next `count` samples, or the part of them that belongs to one rank.
@@ -113,10 +127,10 @@ class BatchReader:
 
     def _read_wanted(self, wanted: Wanted) -> Batch:
         low, high = rows_of_rank(wanted.samples, wanted.rank, wanted.world_size)
-        return self.read(self._locate(wanted.start + low, wanted.start + high))
+        return self.read(self.locate(wanted.start + low, wanted.start + high))
 
-    def _locate(self, start: int, stop: int) -> Samples:
-        """Samples of the order, from blocks that stay at hand."""
+    def locate(self, start: int, stop: int) -> Samples:
+        """Samples `start` to `stop` of the run, from blocks that stay at hand."""
         blocks = range(start // _LOCATED, -(-stop // _LOCATED) if stop > start else start // _LOCATED)
         parts = []
         for block in blocks:

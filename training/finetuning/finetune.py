@@ -30,7 +30,7 @@ from training.loop.interruption import hold_run
 from training.loop.optimizer import build_optimizer
 from training.loop.run_log import METRICS_NAME, RunLog
 from training.loop.schedule import learning_rate
-from training.loop.step import train_step
+from training.loop.step import MicroBatch, train_step
 
 __all__ = ["FinetuneResult", "ItemResult", "finetune"]
 
@@ -153,7 +153,7 @@ def _train(job: _Job, loaded: LoadedModel, samples: Sequence[Sample], say: Calla
         result = train_step(
             model,
             optimizer,
-            [(inputs.to(device), labels.to(device))],
+            [MicroBatch(inputs.to(device), labels.to(device))],
             gradient_clip=config.gradient_clip,
             precision=config.precision,
             seed=config.seed,

@@ -17,7 +17,7 @@ from schemas.identity import length_prefixed
 from schemas.tasks import Pair
 from training.data.permutation import permute
 from training.generation.tokens import encode
-from training.loop.step import IGNORED_LABEL
+from training.model.loss import IGNORED_LABEL
 
 __all__ = ["Sample", "collate", "encode_pairs", "pairs_of_step"]
 

@@ -37,7 +37,7 @@ def generate_ids(model: GPT, prompt: Sequence[int], config: GenerateConfig, end_
         if cache.length + len(pending) > context:
             pending = seen = seen[-(context // 2) :]
             cache = KeyValueCache(model.config)
-        with torch.inference_mode():
+        with torch.no_grad():  # tensors of inference mode could not be reused by a sharded model that goes on training
             logits_V = model(torch.tensor([pending], device=device), cache)[0, -1]
         token = next_token(logits_V, config, generator)
         if token == end_of_text:

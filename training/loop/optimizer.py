@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from schemas.configs.train import TrainConfig
 
@@ -25,7 +26,9 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     """The optimizer that `config` names; the loop sets its learning rate at every step."""
     groups = parameter_groups(model, config.weight_decay)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.beta1, fused=True)
+        # PyTorch has no fused SGD for shards.
+        fused = not any(isinstance(parameter, DTensor) for parameter in model.parameters())
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.beta1, fused=fused)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     betas = (config.beta1, config.beta2)
     return kind(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)

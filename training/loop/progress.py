@@ -22,6 +22,11 @@ class Progress:
         self._began = self._written = time.monotonic()
         self._tokens = 0
 
+    def say(self, text: str) -> None:
+        """Write a line of its own."""
+        sys.stderr.write(f"corpusmill: {text}\n")
+        sys.stderr.flush()
+
     def step(self, step: int, loss: float, validation_loss: float | None, learning_rate: float, tokens: int) -> None:
         """Note a finished step, counted from 1: its losses, its learning rate and the tokens it trained on."""
         now = time.monotonic()

@@ -16,16 +16,20 @@ def learning_rate(config: TrainConfig, tokens: int, total_tokens: int) -> float:
     """The learning rate of the step after which `tokens` inputs have been trained on.
 
     Linear from 0 over the warm-up, then from the full rate to `final_share` of it at `decay_tokens` (else at the end
-    of the run), and flat from there (Brown et al. 2020, appendix B). Counting the step's own tokens keeps the first
-    step's rate above 0 and gives the last step the final rate.
+    of the run), and flat from there (Brown et al. 2020, appendix B). `wsd` stays at the full rate until the last
+    `decay_share` of these tokens, then falls linearly (Hu et al. 2024, "MiniCPM", section 4).
+
+    Counting the step's own tokens keeps the first step's rate above 0 and gives the last step the final rate.
     """
     if tokens < config.warmup_tokens:
         return config.learning_rate * tokens / config.warmup_tokens
     if config.schedule == "constant":
         return config.learning_rate
     end = config.decay_tokens or total_tokens
-    progress = min(1.0, (tokens - config.warmup_tokens) / max(1, end - config.warmup_tokens))
-    above = 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    level = max(config.warmup_tokens, round(end * (1.0 - config.decay_share)))
+    begin = level if config.schedule == "wsd" else config.warmup_tokens
+    progress = min(1.0, max(0.0, (tokens - begin) / max(1, end - begin)))
+    above = 0.5 * (1.0 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1.0 - progress
     return config.learning_rate * (config.final_share + (1.0 - config.final_share) * above)
 
 

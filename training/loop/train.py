@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from schemas.errors import CheckpointError, DivergedError, StageError
+from schemas.errors import DivergedError, StageError
 from schemas.run import latest_step
-from training.checkpoints.files import CheckpointState, restore, save
 from training.checkpoints.loading import load_tokenizer
-from training.data.batches import Batch, BatchReader
-from training.data.block_cache import BlockCache
-from training.data.shards import open_streams
-from training.hardware import pick_device
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
-from training.loop.optimizer import build_optimizer
+from training.loop.learner import Advance, Learner
+from training.loop.parallel import is_sharded
 from training.loop.prepare import PreparedRun
+from training.loop.profiling import looked_at, require_snapshots
 from training.loop.progress import Progress
-from training.loop.run_log import METRICS_NAME, SAMPLES_NAME, RunLog
+from training.loop.run_log import METRICS_NAME, SAMPLES_NAME, RunLog, read_log
 from training.loop.samples import write_samples
-from training.loop.schedule import learning_rate
-from training.loop.step import StepResult, train_step
-from training.loop.validation import ValidationLoss, validate
-from training.model.gpt import GPT
-from training.planner.run_check import PlannedAndMeasured, begin_check
+from training.loop.speed import SpeedMeter, peak_flops
+from training.loop.validation import has_stopped_learning, validate
+from training.loop.watchdog import Watchdog, watched
+from training.planner.run_check import PlannedAndMeasured, RunCheck, begin_check
+from training.process_group import Ranks, join_ranks
 
 __all__ = ["TrainResult", "train"]
+
+# So many bad steps in a row are no accident of the data.
+_BAD_IN_A_ROW = 10
 
 
 @dataclass(frozen=True)
@@ -42,148 +42,187 @@ class TrainResult:
     loss: float
     validation_loss: float | None
     seconds: float
+    stopped_early: bool = False
     plan: PlannedAndMeasured | None = None
 
 
 class _Run:
-    """A run in memory: model, optimizer, data and logs, all standing at `step`."""
+    """A run with its logs."""
 
-    def __init__(self, prepared: PreparedRun) -> None:
-        self.prepared, self.config = prepared, prepared.config
-        self.device = pick_device()
-        plan, seed = prepared.plan, prepared.config.seed
-        self.step = latest_step(prepared.folder) or 0
-        self.check = begin_check(prepared.description.model, self.config, prepared.steps - self.step, self.device)
-        self.model = GPT(prepared.description.model, seed).to(self.device).train()
-        self.optimizer = build_optimizer(self.model, self.config)
-        cache = BlockCache(self.config.cache_folder, self.config.cache_bytes)
-        streams = open_streams(prepared.root, plan, "train", self.config.verify_shards, cache)
-        self.reader = BatchReader(plan, streams, seed, workers=self.config.loader_workers)
-        self.validation = open_streams(prepared.root, plan, "validation", self.config.verify_shards, cache)
+    def __init__(self, prepared: PreparedRun, ranks: Ranks, dog: Watchdog) -> None:
+        self.prepared, self.config, self.ranks, self.dog = prepared, prepared.config, ranks, dog
+        require_snapshots(self.config, ranks.device)
+        self.check = self._begin_check()
+        self.learner = Learner(prepared, ranks)
         self.tokenizer = load_tokenizer(prepared.folder)
-        self.validation_loss: float | None = None
-        if self.step:
-            self._restore()
-        self.metrics = RunLog(prepared.folder, METRICS_NAME, self.step)
-        self.samples = RunLog(prepared.folder, SAMPLES_NAME, self.step)
-        self.progress = Progress(self.step, prepared.steps, self.config.progress_seconds)
+        peak = 1e12 * self.config.peak_tflops if self.config.peak_tflops else None
+        elapsed = max((row.get("elapsed_seconds", 0.0) for row in self._rows()), default=0.0)
+        self.speed = SpeedMeter(
+            prepared.description.model, ranks, peak or peak_flops(ranks.device, self.config.precision), elapsed
+        )
+        self.bad_in_a_row = 0
+        self._open_logs()
 
-    def _restore(self) -> None:
-        folder = self.prepared.folder
-        state = restore(folder, self.step, self.model, self.optimizer)
-        expected = {"sample": self.prepared.schedule.start(self.step)}
-        if state.data != expected:
-            raise CheckpointError(
-                f"{folder}: the checkpoint of step {self.step} stands at {state.data}, the schedule at {expected}; "
-                "delete it to go on from the one before"
-            )
-        self.reader.restore(state.data)
+    def _begin_check(self) -> RunCheck | None:
+        """Plan what this process is to take; where it is one of many, the estimate would be of another thing."""
+        if self.ranks.size > 1:
+            return None
+        left = self.prepared.steps - (latest_step(self.prepared.folder) or 0)
+        return begin_check(self.prepared.description.model, self.config, left, self.ranks.device)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return self.ranks.shared(read_log(self.prepared.folder, METRICS_NAME) if self.ranks.is_main else [])
+
+    def _open_logs(self) -> None:
+        """Have logs and counts stand where the learner does."""
+        folder, step = self.prepared.folder, self.learner.step
+        rows = [row for row in self._rows() if row["step"] <= step]
+        self.speed.productive = sum(row["seconds"] for row in rows)
+        self.validations = [row["validation_loss"] for row in rows if "validation_loss" in row]
+        losses = [row["loss"] for row in rows if row["loss"] is not None]
+        self.loss = losses[-1] if losses else math.nan
+        self.metrics = RunLog(folder, METRICS_NAME, step) if self.ranks.is_main else None
+        self.samples = RunLog(folder, SAMPLES_NAME, step) if self.ranks.is_main else None
+        self.progress = Progress(step, self.learner.last_step, self.config.progress_seconds)
 
     @property
-    def tokens(self) -> int:
-        """Inputs trained on so far."""
-        return self.prepared.schedule.start(self.step) * self.prepared.plan.sequence_length
+    def has_ended(self) -> bool:
+        """Whether there is no further step."""
+        return self.learner.step >= self.learner.last_step or self.stopped_early
 
-    def _micro_batches(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        inputs, labels = (torch.from_numpy(part).to(self.device) for part in (batch.inputs, batch.labels))
-        size = self.config.micro_batch or len(inputs)
-        return list(zip(torch.split(inputs, size), torch.split(labels, size), strict=True))
+    @property
+    def stopped_early(self) -> bool:
+        """Whether validation says that it is enough."""
+        return has_stopped_learning(self.validations, self.config.patience)
 
-    def advance(self) -> StepResult:
-        """Train one step and log it.
+    def advance(self) -> bool:
+        """Train one step and log it; what comes of a bad one is in the settings.
+
+        Returns:
+            False where the run went back instead.
 
         Raises:
-            DivergedError: loss or gradient is not finite; the weights stay as they were.
+            DivergedError: the step is bad, and the run is to stop then; or too many were, one after another.
         """
         began = time.perf_counter()
-        start, stop = self.prepared.schedule.sample_range(self.step)
-        batch = self.reader.take(stop - start)
-        self.step += 1
-        rate = learning_rate(self.config, self.tokens, self.prepared.total_tokens)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        result = train_step(
-            self.model,
-            self.optimizer,
-            self._micro_batches(batch),
-            gradient_clip=self.config.gradient_clip,
-            precision=self.config.precision,
-            seed=self.config.seed,
-            step=self.step,
-        )
-        if not result.is_finite:
-            raise DivergedError(
-                f"step {self.step}: loss {result.loss}, gradient norm {result.gradient_norm}; the weights of step "
-                f"{self.step - 1} were kept. The step's windows: {self.reader.describe(batch.samples)}. "
-                "Lower learning_rate, or look at these documents"
-            )
+        self.dog.sign(f"reading the data of step {self.learner.step + 1}", alone=True)
+        batch = self.learner.read()
+        self.dog.sign(f"computing step {self.learner.step + 1}")
+        with looked_at(self.config, self.prepared.folder, self.learner.step + 1, self.ranks):
+            advance = self.learner.advance(batch)
         seconds = time.perf_counter() - began
+        if advance.result.refused:
+            self._refused(advance)
+            if self.config.on_bad_step == "rollback":
+                return False
+        else:
+            self.bad_in_a_row = 0
+        self._log(advance, seconds)
+        return True
+
+    def _refused(self, advance: Advance) -> None:
+        """Act on a bad step."""
+        result, step, act = advance.result, self.learner.step, self.config.on_bad_step
+        kept = f"the weights of step {step - 1} were kept"
+        found = f"step {step}: loss {result.loss:.6g}, gradient norm {result.gradient_norm:.6g}"
+        why = "" if result.refused == "not finite" else f" ({result.refused})"
+        report = f"{found}{why}; {kept}. The step's windows: {self.learner.describe(advance.samples)}"
+        self.bad_in_a_row += 1
+        if act == "stop":
+            raise DivergedError(f"{report}. Lower learning_rate, or look at these documents")
+        if self.bad_in_a_row >= _BAD_IN_A_ROW:
+            raise DivergedError(f"{report}. {_BAD_IN_A_ROW} bad steps in a row are no accident: lower learning_rate")
+        if self.ranks.is_main:
+            self.progress.say(report)
+        if act == "rollback":
+            self.dog.sign(f"going back from step {step}")
+            self.learner.roll_back(advance)
+            if self.ranks.is_main:
+                self.progress.say(f"back at step {self.learner.step}; these windows are left out from now on")
+            self._open_logs()
+
+    def _log(self, advance: Advance, seconds: float) -> None:
+        result, step = advance.result, self.learner.step
         row: dict[str, Any] = {
-            "step": self.step,
-            "tokens": self.tokens,
-            "loss": result.loss,
-            "learning_rate": rate,
-            "seconds": round(seconds, 6),
-            "grad_norm": result.gradient_norm,
-            "tokens_per_second": round(result.tokens / seconds, 1),
+            "step": step,
+            "tokens": self.learner.tokens,
+            "loss": _number(result.loss),
+            "learning_rate": advance.learning_rate,
+            "grad_norm": _number(result.gradient_norm),
+            **self.speed.of_step(result.tokens, seconds),
         }
-        validation = self._validate_when_due()
-        if validation is not None:
-            self.validation_loss = validation.loss
-            row |= {"validation_loss": validation.loss, "validation_loss_by_source": validation.by_source}
-        self.progress.step(self.step, result.loss, self.validation_loss, rate, result.tokens)
-        self.metrics.append(row)
+        if result.refused:
+            row["refused"] = result.refused
+        else:
+            self.loss = result.loss
+        row |= self._validate_when_due()
+        if self.metrics is not None:
+            self.metrics.append(row)
+            validation = self.validations[-1] if self.validations else None
+            self.progress.step(step, result.loss, validation, advance.learning_rate, result.tokens)
         if self.check is not None:
             self.check.note(result.tokens, seconds)
-        return result
 
-    def _is_due(self, every: int) -> bool:
-        return self.step == self.prepared.steps or (every > 0 and self.step % every == 0)
+    def is_due(self, every: int) -> bool:
+        """Whether something is done after this step that is done every so often."""
+        return self.has_ended or (every > 0 and self.learner.step % every == 0)
 
-    def _validate_when_due(self) -> ValidationLoss | None:
-        if not self._is_due(self.config.validation_every):
-            return None
-        return validate(self.model, self.validation, self.config.validation_windows, self.config.precision)
+    def _validate_when_due(self) -> dict[str, Any]:
+        if not self.is_due(self.config.validation_every):
+            return {}
+        self.dog.sign(f"validating after step {self.learner.step}")
+        config = self.config
+        found = validate(
+            self.learner.trainee.gpt, self.learner.validation, config.validation_windows, config.precision, self.ranks
+        )
+        if found is None:
+            return {}
+        self.validations.append(found.loss)
+        return {"validation_loss": found.loss, "validation_loss_by_source": found.by_source}
 
     def sample_when_due(self) -> None:
         """Write sample texts at the steps that are to have them."""
-        if not self._is_due(self.config.sample_every):
+        config, model = self.config, self.learner.trainee.gpt
+        sharded = is_sharded(config, self.prepared.description.model, self.ranks)
+        if not self.is_due(config.sample_every) or not (self.ranks.is_main or sharded):
             return
-        config, end_of_text = self.config, self.prepared.plan.end_of_text
+        self.dog.sign(f"writing samples after step {self.learner.step}")
+        end_of_text, step = self.prepared.plan.end_of_text, self.learner.step
         for row in write_samples(
-            self.model, self.tokenizer, end_of_text, config.sample_prompts, config.sample_tokens, config.seed, self.step
+            model, self.tokenizer, end_of_text, config.sample_prompts, config.sample_tokens, config.seed, step
         ):
-            self.samples.append(row)
+            if self.samples is not None:
+                self.samples.append(row)
 
     def save_when_due(self, now: bool) -> None:
         """Save a checkpoint at the steps that are to have one, and whenever `now`."""
-        if not (now or self._is_due(self.config.checkpoint_every)):
-            return
-        state = CheckpointState(
-            step=self.step,
-            tokens=self.tokens,
-            plan_digest=self.prepared.description.plan_digest,
-            data=self.reader.state(),
-            seed=self.config.seed,
-        )
-        save(self.prepared.folder, state, self.model, self.optimizer, self.config.keep_checkpoints)
+        if now or self.is_due(self.config.checkpoint_every):
+            self.dog.sign(f"saving step {self.learner.step}")
+            self.learner.save(wait=now or self.has_ended)
+
+
+def _number(value: float) -> float | None:
+    """A number as JSON has it: it knows none that is not finite."""
+    return value if math.isfinite(value) else None
 
 
 def _train(run: _Run, stop: StopRequest) -> TrainResult:
     began = time.perf_counter()
-    result = StepResult(float("nan"), 0, 0.0)
-    while run.step < run.prepared.steps:
-        result = run.advance()
+    while not run.has_ended:
+        if not run.advance():
+            continue
         run.sample_when_due()
-        run.save_when_due(now=stop.signal_name is not None)
-        if stop.signal_name is not None and run.step < run.prepared.steps:
+        (asked,) = run.ranks.sums(float(stop.signal_name is not None))
+        run.save_when_due(now=asked > 0)
+        if asked and not run.has_ended:
             raise StageError(
-                f"stopped by {stop.signal_name} at step {run.step} of {run.prepared.steps}, a checkpoint is saved; "
-                "run the same command again to go on"
+                f"stopped by {stop.signal_name or 'a signal'} at step {run.learner.step} of {run.prepared.steps}, a "
+                "checkpoint is saved; run the same command again to go on"
             )
+    last = run.validations[-1] if run.validations else None
     seconds = round(time.perf_counter() - began, 3)
     plan = None if run.check is None else run.check.finish(run.prepared.folder)
-    return TrainResult(run.step, run.tokens, result.loss, run.validation_loss, seconds, plan)
+    return TrainResult(run.learner.step, run.learner.tokens, run.loss, last, seconds, run.stopped_early, plan)
 
 
 def train(prepared: PreparedRun) -> TrainResult:
@@ -191,15 +230,23 @@ def train(prepared: PreparedRun) -> TrainResult:
 
     Raises:
         StageError: stopped by SIGTERM or SIGINT, after saving a checkpoint.
-        DivergedError: the loss is not finite.
+        DivergedError: a step was bad.
         LeaseError: another process trains in this folder.
         ShardError: a token shard is missing, damaged or another than the plan pins.
         CheckpointError: the newest checkpoint is damaged.
         OutputError: the run's folder cannot be written.
+        ConfigError: the device is not there.
     """
-    if prepared.config.threads is not None:
-        torch.set_num_threads(prepared.config.threads)
-    with hold_run(prepared.folder), stop_on_signals() as stop:
-        run = _Run(prepared)
-        with closing(run.reader):
-            return _train(run, stop)
+    config = prepared.config
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    with join_ranks(config.device, config.hang_seconds) as ranks:
+        name = f"rank {ranks.rank} of {ranks.size}" if ranks.size > 1 else "training"
+        with (
+            hold_run(prepared.folder) if ranks.is_main else nullcontext(),
+            stop_on_signals(config.grace_seconds, ranks.rank, ranks.size) as stop,
+            watched(name, config.hang_seconds) as dog,
+        ):
+            run = _Run(prepared, ranks, dog)
+            with closing(run.learner):
+                return _train(run, stop)

@@ -5,12 +5,17 @@ Shape legend: see `training.model.attention`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask
 
 from schemas.configs.model import ModelShape
 from training.model.attention import Attention
 from training.model.cache import LayerCache
 from training.model.layers import empty_linear
+from training.model.recompute import Recompute, recomputed
 
 __all__ = ["Block", "Perceptron"]
 
@@ -39,8 +44,30 @@ class Block(nn.Module):
         self.perceptron_norm = nn.LayerNorm(shape.width)
         self.perceptron = Perceptron(shape)
         self.dropout = nn.Dropout(shape.residual_dropout)
+        self.recompute: Recompute = "none"
+        self._compute: Callable[..., Tensor] = self._plainly
 
-    def forward(self, x_BTD: Tensor, cache: LayerCache | None = None) -> Tensor:
-        """The residual stream after this block, (B, T, D)."""
-        x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD), cache))
+    def compile_training(self) -> None:
+        """Let training steps run as compiled code; validation and generation, whose shapes vary, stay as they are."""
+        self._compute = torch.compile(self._plainly)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        cache: LayerCache | None = None,
+        documents_BT: Tensor | None = None,
+        mask: BlockMask | None = None,
+    ) -> Tensor:
+        """The residual stream after this block, (B, T, D); see `Attention.forward`."""
+        if cache is not None or not (self.training and torch.is_grad_enabled()):
+            return self._add(x_BTD, cache, documents_BT, mask)
+        return self._compute(x_BTD, documents_BT, mask)
+
+    def _plainly(self, x_BTD: Tensor, documents_BT: Tensor | None, mask: BlockMask | None) -> Tensor:
+        return recomputed(self.recompute, self._add, x_BTD, None, documents_BT, mask)
+
+    def _add(
+        self, x_BTD: Tensor, cache: LayerCache | None, documents_BT: Tensor | None, mask: BlockMask | None
+    ) -> Tensor:
+        x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD), cache, documents_BT, mask))
         return x_BTD + self.dropout(self.perceptron(self.perceptron_norm(x_BTD)))  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ The constructors of `nn.Linear` and `nn.Embedding` would first fill them from Py
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 __all__ = ["empty_embedding", "empty_linear"]
@@ -12,9 +13,9 @@ __all__ = ["empty_embedding", "empty_linear"]
 
 def empty_linear(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer with bias, weights unset."""
-    return nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-any-return, no-untyped-call]
+    return nn.utils.skip_init(nn.Linear, inputs, outputs, device=torch.get_default_device())  # type: ignore[no-any-return, no-untyped-call]
 
 
 def empty_embedding(rows: int, width: int) -> nn.Embedding:
     """An embedding, weights unset."""
-    return nn.utils.skip_init(nn.Embedding, rows, width)  # type: ignore[no-any-return, no-untyped-call]
+    return nn.utils.skip_init(nn.Embedding, rows, width, device=torch.get_default_device())  # type: ignore[no-any-return, no-untyped-call]

@@ -21,8 +21,8 @@ from schemas.configs.model import ModelConfig
 from schemas.configs.train import TrainConfig
 from training.hardware import has_bf16_instructions, matrix_precision
 from training.loop.optimizer import build_optimizer
-from training.loop.step import summed_loss
 from training.model.block import Block
+from training.model.loss import summed_loss
 from training.planner.memory import stored_parameters
 
 __all__ = ["StepCost", "cores", "measure_step", "memory_of_machine", "number_bytes"]

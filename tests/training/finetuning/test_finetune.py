@@ -35,7 +35,8 @@ def files(tmp_path: Path) -> tuple[str, str]:
 
 
 def weights(run: str) -> dict[str, torch.Tensor]:
-    return load_file(Path(run) / "checkpoints" / f"step-{latest_step(run):06d}" / "model.safetensors")
+    (path,) = (Path(run) / "checkpoints" / f"step-{latest_step(run):06d}" / "model").iterdir()
+    return load_file(path)
 
 
 def test_answers_get_better_and_the_run_is_a_run_like_others(

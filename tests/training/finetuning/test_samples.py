@@ -11,8 +11,8 @@ from schemas.configs.model import ModelConfig
 from schemas.tasks import Pair
 from training.finetuning.samples import collate, encode_pairs, pairs_of_step
 from training.generation.tokens import decode, encode
-from training.loop.step import IGNORED_LABEL, summed_loss
 from training.model.gpt import GPT
+from training.model.loss import IGNORED_LABEL, summed_loss
 
 END = 0
 PAIRS = [

@@ -7,8 +7,9 @@ import torch
 
 from schemas.configs.model import ModelConfig
 from training.loop.randomness import derived_seed, dropout_randomness
-from training.loop.step import IGNORED_LABEL, StepResult, summed_loss, train_step
+from training.loop.step import MicroBatch, StepResult, train_step
 from training.model.gpt import GPT
+from training.model.loss import IGNORED_LABEL
 
 SHAPE = ModelConfig(vocabulary_size=50, context=16, layers=2, heads=2, width=16, band=4)
 CPU = torch.device("cpu")
@@ -26,7 +27,8 @@ def step(
 ) -> tuple[StepResult, GPT, dict[str, torch.Tensor]]:
     model = GPT(shape, seed=1).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    parts = list(zip(torch.split(inputs, sizes), torch.split(labels, sizes), strict=True))
+    rows = [sum(sizes[:number]) for number in range(len(sizes))]
+    parts = list(map(MicroBatch, torch.split(inputs, sizes), torch.split(labels, sizes), rows))
     result = train_step(model, optimizer, parts, gradient_clip=1e9, precision="fp32", seed=seed, step=1)
     return result, model, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -65,7 +67,9 @@ def test_gradients_are_clipped_to_the_norm() -> None:
     inputs, labels = batch(2)
     model = GPT(SHAPE, seed=1).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    result = train_step(model, optimizer, [(inputs, labels)], gradient_clip=0.01, precision="fp32", seed=0, step=1)
+    result = train_step(
+        model, optimizer, [MicroBatch(inputs, labels)], gradient_clip=0.01, precision="fp32", seed=0, step=1
+    )
     norm = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters() if p.grad is not None))
     assert norm == pytest.approx(0.01, rel=1e-3)
     assert result.gradient_norm > 0.01
@@ -78,9 +82,39 @@ def test_a_loss_that_is_not_finite_leaves_the_weights() -> None:
         model.norm.bias[0] = math.inf
     before = model.token_embedding.weight.clone()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    result = train_step(model, optimizer, [(inputs, labels)], gradient_clip=1, precision="fp32", seed=0, step=1)
+    result = train_step(
+        model, optimizer, [MicroBatch(inputs, labels)], gradient_clip=1, precision="fp32", seed=0, step=1
+    )
     assert not result.is_finite
+    assert result.refused == "not finite"
     assert torch.equal(model.token_embedding.weight, before)
+
+
+def test_a_judge_may_refuse_an_update_and_the_optimizer_counts_no_step_then() -> None:
+    inputs, labels = batch(2)
+    model = GPT(SHAPE, seed=1).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    told: list[tuple[float, float]] = []
+
+    def judge(loss: float, norm: float) -> str:
+        told.append((loss, norm))
+        return "no" if len(told) == 2 else ""
+
+    for number in (1, 2, 3):
+        before = model.norm.bias.clone()
+        result = train_step(
+            model,
+            optimizer,
+            [MicroBatch(inputs, labels)],
+            gradient_clip=1,
+            precision="fp32",
+            seed=0,
+            step=number,
+            judge=judge,
+        )
+        assert told[-1] == (result.loss, result.gradient_norm)
+        assert (result.refused, torch.equal(model.norm.bias, before)) == (("no", True) if number == 2 else ("", False))
+    assert {int(state["step"]) for state in optimizer.state.values()} == {2}
 
 
 def test_dropout_depends_on_seed_and_step_alone_and_leaves_the_global_generator() -> None:
@@ -94,7 +128,7 @@ def test_dropout_depends_on_seed_and_step_alone_and_leaves_the_global_generator(
     assert step(inputs, labels, [2, 2], shape, seed=6)[0] != first
 
 
-def test_each_step_and_micro_batch_draws_its_own_dropout() -> None:
+def test_each_step_and_row_draws_its_own_dropout() -> None:
     draws = []
     for numbers in ((1, 1, 0), (1, 1, 1), (1, 2, 0), (2, 1, 0)):
         with dropout_randomness(*numbers, CPU):
@@ -107,14 +141,7 @@ def test_bfloat16_is_near_float32() -> None:
     inputs, labels = batch(4)
     model = GPT(SHAPE, seed=1).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    low = train_step(model, optimizer, [(inputs, labels)], gradient_clip=1, precision="bf16", seed=0, step=1)
-    high = train_step(model, optimizer, [(inputs, labels)], gradient_clip=1, precision="fp32", seed=0, step=1)
+    low = train_step(model, optimizer, [MicroBatch(inputs, labels)], gradient_clip=1, precision="bf16", seed=0, step=1)
+    high = train_step(model, optimizer, [MicroBatch(inputs, labels)], gradient_clip=1, precision="fp32", seed=0, step=1)
     assert low.loss != high.loss
     assert low.loss == pytest.approx(high.loss, rel=5e-3)
-
-
-def test_summed_loss_of_half_precision_logits_is_float32() -> None:
-    logits = torch.zeros(1, 2, 4, dtype=torch.bfloat16)
-    loss = summed_loss(logits, torch.tensor([[1, IGNORED_LABEL]]))
-    assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(math.log(4))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 import torch
 
 from schemas.corpus_root import CorpusRoot
-from schemas.errors import CheckpointError, ConfigError, LeaseError, StageError
+from schemas.errors import CheckpointError, ConfigError, DivergedError, LeaseError, StageError
 from schemas.mixture import Extended, MixturePlan, Phase, write_mixture
 from schemas.run import checkpoint_steps
 from training.checkpoints import load_model, untrained_model
 from training.data.batches import BatchReader
 from training.data.shards import open_streams
-from training.loop import train as module
+from training.data.skips import append_skips, read_skips
+from training.loop import learner as module
 from training.loop.interruption import hold_run
 from training.loop.prepare import PreparedRun, prepare_run
 from training.loop.run_log import read_log
@@ -100,7 +102,15 @@ def test_a_run_stopped_at_any_step_resumes_bit_for_bit(
     train(prepared(cut, **settings))
 
     def facts(run: str, name: str) -> list[dict[str, Any]]:
-        timings = {"seconds", "tokens_per_second"}
+        timings = {
+            "seconds",
+            "tokens_per_second",
+            "elapsed_seconds",
+            "goodput",
+            "memory_bytes",
+            "mfu",
+            "mfu_windowed",
+        }
         return [{k: v for k, v in row.items() if k not in timings} for row in read_log(run, name)]
 
     assert facts(cut, "metrics.jsonl") == facts(whole, "metrics.jsonl")
@@ -139,7 +149,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_windows(
     reader = BatchReader(run.plan, open_streams(corpus_root, run.plan, "train"), 0)
     expected = reader.describe(reader.take(8).samples)
     forward = GPT.forward
-    monkeypatch.setattr(GPT, "forward", lambda self, tokens, cache=None: forward(self, tokens, cache) * math.nan)
+    monkeypatch.setattr(GPT, "forward", lambda *given, **named: forward(*given, **named) * math.nan)
     with pytest.raises(StageError, match="step 1: loss nan, gradient norm nan; the weights of step 0") as caught:
         train(run)
     assert expected in str(caught.value)
@@ -178,15 +188,13 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_takes_over(prep
     train(run)
     expected = losses(run_folder)
     newest = Path(run_folder) / "checkpoints" / "step-000010"
-    weights = newest / "model.safetensors"
+    (weights,) = (newest / "model").iterdir()
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"step-000010/model\.safetensors is damaged: .* delete .*step-000010"):
+    with pytest.raises(CheckpointError, match=r"step-000010/model/.*\.safetensors is damaged: .* delete .*step-000010"):
         train(run)
-    for file in newest.iterdir():
-        file.unlink()
-    newest.rmdir()
+    shutil.rmtree(newest)
     train(run)
     assert losses(run_folder) == expected
 
@@ -242,3 +250,132 @@ def test_a_run_goes_on_under_a_plan_that_goes_on_from_its_own(
     reader = BatchReader(plan, open_streams(corpus_root, plan, "train"), again.config.seed)
     reader.restore({"sample": 80})
     assert set(reader.take(40).samples.sources.tolist()) == {1}
+
+
+def spoiled(monkeypatch: pytest.MonkeyPatch, bad: set[tuple[int, int]], factor: float = math.nan) -> None:
+    """Have the loss of the batches that begin with some (source, window) multiplied."""
+    real, forward = BatchReader.take, GPT.forward
+    now: list[bool] = []
+
+    def take(self: BatchReader, *given: Any) -> Any:
+        batch = real(self, *given)
+        now[:] = [(int(batch.samples.sources[0]), int(batch.samples.windows[0])) in bad]
+        return batch
+
+    def spoil(*given: Any, **named: Any) -> Any:
+        found = forward(*given, **named)
+        return found * factor if now == [True] and named.get("labels_BT") is not None and given[0].training else found
+
+    monkeypatch.setattr(BatchReader, "take", take)
+    monkeypatch.setattr(GPT, "forward", spoil)
+
+
+def first_window(run: PreparedRun, root: CorpusRoot, step: int) -> tuple[int, int]:
+    """The first (source, window) of a step in the plan's order."""
+    reader = BatchReader(run.plan, open_streams(root, run.plan, "train"), run.config.seed)
+    samples = reader.locate(*run.schedule.sample_range(step - 1))
+    return int(samples.sources[0]), int(samples.windows[0])
+
+
+def test_a_bad_step_may_be_skipped(
+    prepared: Prepare, run_folder: str, monkeypatch: pytest.MonkeyPatch, corpus_root: CorpusRoot, capfd
+) -> None:
+    run = prepared(on_bad_step="skip")
+    spoiled(monkeypatch, {first_window(run, corpus_root, 4)})
+    assert train(run).step == 10
+    rows = read_log(run_folder, "metrics.jsonl")
+    assert [row["step"] for row in rows] == list(range(1, 11))
+    assert [row.get("refused") for row in rows] == [None] * 3 + ["not finite"] + [None] * 6
+    assert (rows[3]["loss"], rows[3]["grad_norm"]) == (None, None)
+    assert rows[9]["loss"] < rows[2]["loss"]
+    err = capfd.readouterr().err
+    assert "step 4: loss nan, gradient norm nan; the weights of step 3 were kept. The step's windows: " in err
+
+
+def test_a_spike_is_found_and_rolled_back_and_its_windows_are_left_out(
+    prepared: Prepare, run_folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus_root: CorpusRoot
+) -> None:
+    """What comes out is, bit for bit, the run that never had those windows, in one go or resumed."""
+    settings: dict[str, Any] = {
+        "steps": 30,
+        "checkpoint_every": 5,
+        "on_bad_step": "rollback",
+        "spike_deviations": 20.0,
+        "spike_steps": 16,
+        "learning_rate": 0.001,
+        "model": SMALL_DROPOUT,
+    }
+    run = prepared(**settings)
+    bad = first_window(run, corpus_root, 23)
+    with monkeypatch.context() as patch:
+        spoiled(patch, {bad}, 100.0)
+        assert train(run).step == 30
+    (skip,) = read_skips(run_folder)
+    assert (skip.step, skip.start, skip.stop) == (23, 176, 184)
+    assert skip.reason.startswith("a spike: loss ")
+    assert skip.windows.count("windows") >= 1
+    other = str(tmp_path / "other")
+    clean = prepared(other, **settings)
+    append_skips(other, [skip])
+    train(clean)
+    assert losses(run_folder) == losses(other)
+    assert [row["step"] for row in read_log(run_folder, "metrics.jsonl")] == list(range(1, 31))
+
+
+def test_without_a_checkpoint_a_rollback_begins_anew(
+    prepared: Prepare, run_folder: str, monkeypatch: pytest.MonkeyPatch, corpus_root: CorpusRoot
+) -> None:
+    run = prepared(on_bad_step="rollback", steps=4)
+    spoiled(monkeypatch, {first_window(run, corpus_root, 3)})
+    assert train(run).step == 4
+    assert [one.start for one in read_skips(run_folder)] == [16]
+
+
+def test_many_bad_steps_in_a_row_end_the_run(
+    prepared: Prepare, run_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepared(on_bad_step="skip", steps=20)
+    forward = GPT.forward
+    monkeypatch.setattr(GPT, "forward", lambda *given, **named: forward(*given, **named) * math.nan)
+    with pytest.raises(DivergedError, match="10 bad steps in a row are no accident: lower learning_rate"):
+        train(run)
+
+
+def test_a_run_that_learns_no_more_ends_early_and_stays_so(
+    prepared: Prepare, run_folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = prepared(steps=40, patience=2, validation_every=2, learning_rate=1e-9)
+    result = train(run)
+    assert result.stopped_early
+    assert result.step < 40
+    assert checkpoint_steps(run_folder)[-1] == result.step
+    again = train(run)
+    assert (again.step, again.stopped_early, again.loss) == (result.step, True, result.loss)
+
+
+def test_a_profile_of_a_step_is_a_trace_and_a_table(prepared: Prepare, run_folder: str) -> None:
+    train(prepared(steps=3, warmup_tokens=0, profile_step=2))
+    folder = Path(run_folder) / "profile"
+    assert sorted(path.name for path in folder.iterdir()) == ["step-000002-rank-0.json", "step-000002-rank-0.txt"]
+    assert "aten::addmm" in (folder / "step-000002-rank-0.txt").read_text()
+    assert json.loads((folder / "step-000002-rank-0.json").read_text())["traceEvents"]
+
+
+# What PyTorch's compiler warns of while it traces itself.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.slow
+def test_compiled_steps_are_near_plain_ones_and_resume_bit_for_bit(prepared: Prepare, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"model": SMALL_DROPOUT, "steps": 6, "checkpoint_every": 3, "recompute": "selective"}
+    plain, whole, cut = (str(tmp_path / name) for name in ("plain", "whole", "cut"))
+    no_dropout = {"model": {**SMALL_DROPOUT, **dict.fromkeys(("residual_dropout", "attention_dropout"), 0.0)}}
+    train(prepared(plain, **{**settings, **no_dropout}))
+    train(prepared(whole, compile=True, **{**settings, **no_dropout}))
+    assert losses(whole) == pytest.approx(losses(plain), rel=1e-4)
+    whole = str(tmp_path / "dropped")
+    train(prepared(whole, compile=True, **settings))
+    train(prepared(cut, compile=True, **settings))
+    shutil.rmtree(Path(cut) / "checkpoints" / "step-000006")
+    train(prepared(cut, compile=True, **settings))
+    assert losses(cut) == losses(whole)
+    one, two = (load_model(run).model.state_dict() for run in (whole, cut))
+    assert all(torch.equal(one[name], two[name]) for name in one)

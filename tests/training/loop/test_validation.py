@@ -6,9 +6,9 @@ import torch
 
 from schemas.configs.model import ModelConfig
 from training.data.shards import TokenStream
-from training.loop.step import summed_loss
-from training.loop.validation import validate
+from training.loop.validation import has_stopped_learning, validate
 from training.model.gpt import GPT
+from training.model.loss import summed_loss
 
 SHAPE = ModelConfig(vocabulary_size=50, context=16, layers=2, heads=2, width=16, band=4, residual_dropout=0.5)
 
@@ -57,3 +57,18 @@ def test_windows_are_spread_over_the_whole_stream(monkeypatch: pytest.MonkeyPatc
 
 def test_streams_without_a_whole_window_give_no_loss() -> None:
     assert validate(GPT(SHAPE), [stream("a", 0)], 4, "fp32") is None
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "expected"),
+    [
+        ([3.0, 2.0, 2.1, 2.2], 2, True),
+        ([3.0, 2.0, 2.1, 1.9], 2, False),
+        ([3.0, 2.0, 2.0], 1, True),
+        ([3.0, 2.0], 2, False),
+        ([2.0, 3.0, 4.0], 0, False),
+        ([], 3, False),
+    ],
+)
+def test_learning_has_stopped_when_no_late_loss_is_better(losses: list[float], patience: int, expected: bool) -> None:
+    assert has_stopped_learning(losses, patience) is expected

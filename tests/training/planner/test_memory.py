@@ -9,8 +9,8 @@ import torch
 
 from schemas.configs.model import ModelConfig
 from training.hardware import matrix_precision
-from training.loop.step import summed_loss
 from training.model.gpt import GPT
+from training.model.loss import summed_loss
 from training.planner.memory import (
     PROCESS_BYTES,
     Layout,
