@@ -165,4 +165,6 @@ def test_threads_are_waited_for():
     command = [sys.executable, "-c", _ENDING, "--version", "thread"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[1:] == ["waited for", "cleared away"]
+    *said, last = done.stdout.splitlines()
+    assert "waited for" in said  # before or after the version: the thread waits by the clock
+    assert last == "cleared away"
