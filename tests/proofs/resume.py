@@ -114,7 +114,8 @@ def elastic(root: str, folder: Path) -> bool:
     for before, after in ((("ddp", 1), ("fsdp", 2)), (("fsdp", 2), ("ddp", 1)), (("ddp", 2), ("fsdp", 4))):
         run = folder / f"elastic-{before[1]}-{after[1]}"
         begun = options(root, run, {**settings, "parallel": before[0]}, before[1])
-        train(["training.killed_run", "step", "7"], begun)
+        if not train(["training.killed_run", "step", "7"], begun) or len(losses(run)) != 6:
+            raise SystemExit(f"the run on {before} was not killed in step 7")
         train(["training"], options(root, run, {**settings, "parallel": after[0]}, after[1]))
         difference = float(np.abs(np.array(losses(run)) / whole - 1).max())
         good &= difference < 2e-5
