@@ -45,6 +45,8 @@ __all__ = [
 
 # In the order of the chain; those that work on one partition are told which.
 CORPUS_STAGES = ("crawl", "clean", "dedup", "decontaminate", "tokenizer", "tokenize", "mix", "heldout")
+# A training saves within a grace of its own, 20 s by default; Prefect's worker kills a cancelled run after 30 s.
+_TRAINING_GRACE_SECONDS = 25.0
 _OF_ONE_PARTITION = frozenset({"crawl", "clean", "dedup", "decontaminate", "tokenize"})
 
 
@@ -149,6 +151,7 @@ def pretrain_step(parameters: PretrainParameters) -> tuple[Step, str]:
     argv = _command(*words, config=parameters.config)
     step = Step(
         name="pretrain",
+        grace_seconds=_TRAINING_GRACE_SECONDS,
         root=root,
         argv=argv,
         resume=_resume(argv),
@@ -201,6 +204,7 @@ def finetune_step(parameters: FinetuneParameters) -> tuple[Step, str]:
     argv = _command(*words, config=parameters.config)
     step = Step(
         name="finetune",
+        grace_seconds=_TRAINING_GRACE_SECONDS,
         root=CorpusRoot(parameters.root),
         argv=argv,
         resume=_resume(argv),

@@ -62,6 +62,7 @@ class Step:
         outputs: folders and files that the step leaves.
         surroundings: what has to be there while the command runs; gives further arguments.
         may_be_left_out: whether too little text is a reason to leave the step out; else it is an error.
+        grace_seconds: how long it may take to stop when asked to.
         partition: `source/partition` that the step works on; empty where it works on the whole corpus.
         resume: the command that does the step, for people.
         on_look: is called a few times a second while the command runs.
@@ -76,6 +77,7 @@ class Step:
     outputs: tuple[str, ...] = ()
     surroundings: Surroundings = nothing_around
     may_be_left_out: bool = False
+    grace_seconds: float = 5.0
     partition: str = ""
     resume: str = ""
     on_look: Callable[[], None] = _nothing
@@ -151,6 +153,7 @@ def perform(step: Step) -> StepResult:
             env={**step.env, **os.environ},
             on_line=lambda line: _pass_on(step.name, line),
             on_look=step.on_look,
+            grace_seconds=step.grace_seconds,
         )
     if child.exit_code == UserError.exit_code:
         raise UserError(_message(step, "", _complaint(child)))
