@@ -26,6 +26,7 @@ from schemas.configs.flows import (
     PretrainParameters,
 )
 from schemas.configs.model import ModelConfig
+from schemas.configs.train import TrainConfig
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import InputError
 from schemas.mixture import MixturePlan, Phase, SourceShare, SourceStream, write_mixture
@@ -138,6 +139,7 @@ def test_a_run_is_named_after_its_plan_and_settings(corpus_root: CorpusRoot, tmp
 def test_training_counts_as_done_while_its_settings_and_its_files_are_there(corpus_root: CorpusRoot, tmp_path: Path):
     write_mixture(corpus_root.mixture_folder(), plan())
     step, run = pretrain_step(pretrain_parameters(corpus_root, tmp_path / "settings.toml", ""))
+    assert step.grace_seconds > TrainConfig().grace_seconds  # what it takes to save
     assert words(step).startswith(f"training train --root {corpus_root.url} --mixture main --run {run} --config ")
     about = {"step": step.name, "outputs": step.outputs, "seconds": 1.0, "peak_memory_bytes": 1}
     receipt = Receipt(fingerprint=step.fingerprint, result={"loss": 3.0}, **about)
@@ -190,6 +192,7 @@ def test_a_tuned_run_is_named_after_what_it_comes_from(corpus_root: CorpusRoot, 
     data.write_text('{"prompt": "a", "answer": "b"}\n')
     parameters = FinetuneParameters(root=corpus_root.url, run=trained, data=str(data))
     step, out = finetune_step(parameters)
+    assert step.grace_seconds > TrainConfig().grace_seconds
     assert words(step) == f"training finetune --run {trained} --data {data} --out {out} --json"
     assert out.startswith(f"{corpus_root.url}/runs/finetune-")
     data.write_text('{"prompt": "a", "answer": "c"}\n')
