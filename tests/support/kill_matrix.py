@@ -48,10 +48,10 @@ validation = 0.05
 [mix]
 name = "main"
 sequence_length = 64
-samples = 4000
+samples = 400000
 [train]
-steps = 100000
 batch = 4
+warmup_tokens = 1000
 checkpoint_every = 0
 validation_every = 0
 sample_every = 0
@@ -132,7 +132,12 @@ def start_training(services: Services, root: Path, folder: Path, config: Path) -
     about = {"root": str(root), "mixture": "main", "run": str(folder), "config": str(config)}
     run = services.run("pretrain", parameters=about)
     metrics = folder / "metrics.jsonl"
-    wait_until(lambda: metrics.exists() and metrics.read_text().count('"loss"') >= 3, "three steps of the training")
+
+    def at_work() -> bool:
+        assert services.state(run)["type"] in {"SCHEDULED", "PENDING", "RUNNING"}, services.state(run)
+        return metrics.exists() and metrics.read_text().count('"loss"') >= 3
+
+    wait_until(at_work, "three steps of the training")
     return _run_of(run, _command_with(services, ("training", "train", str(folder)), alive))
 
 
