@@ -120,8 +120,10 @@ def test_our_own_events_are_told_of(
     event: str, services: Services, webhook: tuple[str, list[dict[str, Any]]], runs: dict[str, str]
 ) -> None:
     services.wait_for(runs[event], "COMPLETED")
-    told = told_of(webhook[1], lambda one: one.get("event") == event, f"the call on {event}")
-    assert told["text"] == "clean web/2026-30: too much went"
+    # Other tests on this server meet a real brake.
+    said = "clean web/2026-30: too much went"
+    told = told_of(webhook[1], lambda one: (one.get("event"), one.get("text")) == (event, said), f"the call on {event}")
+    assert told["subject"] == "clean web/2026-30"
 
 
 def test_a_killed_server_is_started_again_at_the_same_address(services: Services) -> None:

@@ -37,7 +37,7 @@ def postgresql(place: Path) -> Iterator[str]:
     found = programs()
     assert found is not None, "PostgreSQL is not installed"
     place.mkdir(exist_ok=True)
-    for folder in (place, *list(place.parents)[:3]):
+    for folder in (place, *list(place.parents)[:4]):
         if folder.stat().st_uid == os.getuid() and folder != Path("/tmp"):
             folder.chmod(0o755)
     data, secret = place / "data", place / "secret"
