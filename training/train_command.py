@@ -94,7 +94,7 @@ def _train(prepared: PreparedRun, arguments: argparse.Namespace) -> dict[str, An
 
     done = asdict(train(prepared))
     plan = done.pop("plan")
-    return {**result, "status": "finished", **done, **({} if plan is None else plan.model_dump(exclude={"step_parts"}))}
+    return {**result, "status": "finished", **done, **({} if plan is None else plan.model_dump(exclude={"step_parts", "steps"}))}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

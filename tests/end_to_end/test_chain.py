@@ -91,7 +91,7 @@ def test_the_history_of_the_flows_can_be_read_back(undisturbed):
         flows = dict(database.execute("select flow.name, state_type from flow_run join flow on flow.id = flow_id"))
         tasks = [name for (name,) in database.execute("select name from task_run where state_type = 'COMPLETED'")]
     assert flows == dict.fromkeys(["pipeline", "corpus-build", "pretrain", "evaluate", "finetune"], "COMPLETED")
-    assert set(STEPS) <= set(tasks)
+    assert set(STEPS) <= {name.split()[0] for name in tasks}  # some name what they work on too
 
 
 def test_a_second_run_does_nothing_and_ends_within_20_seconds(undisturbed):

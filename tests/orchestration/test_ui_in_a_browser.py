@@ -95,9 +95,14 @@ def fill_in(page, **texts: str) -> None:
 
 def diagrams(page, number: int) -> list[dict]:
     """Width, height and shapes of so many diagrams, once they are drawn."""
-    page.wait_for_function(f"document.querySelectorAll('svg[id^=mermaid]').length == {number}")
+    # Counted and measured at one moment: the page draws anew when more of it has come.
+    drawn = f"""() => {{
+        const found = ({_MEASURE})([...document.querySelectorAll('svg[id^=mermaid]')]);
+        return found.length == {number} && found.every(one => one.width > 0) && found;
+    }}"""
+    found: list[dict] = page.wait_for_function(drawn).json_value()
     assert page.get_by_text("Failed to render mermaid diagram").count() == 0
-    return page.eval_on_selector_all("svg[id^=mermaid]", _MEASURE)
+    return found
 
 
 _MEASURE = """all => all.map(one => ({
