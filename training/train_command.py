@@ -94,7 +94,8 @@ def _train(prepared: PreparedRun, arguments: argparse.Namespace) -> dict[str, An
 
     done = asdict(train(prepared))
     plan = done.pop("plan")
-    return {**result, "status": "finished", **done, **({} if plan is None else plan.model_dump(exclude={"step_parts", "steps"}))}
+    errors = {} if plan is None else plan.model_dump(exclude={"step_parts", "steps"})  # its steps are those measured
+    return {**result, "status": "finished", **done, **errors}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
