@@ -1,11 +1,11 @@
 """Runs one command and sees to it that nothing of it is left: a process between a run and the command it waits for.
 
-Run as a plain file by an isolated interpreter, `python -I -S supervisor.py PARENT COMMAND…`: it starts in some 20 ms,
-imports the standard library alone and has one thread, so that asking the kernel for something between fork and exec
-cannot block. It is the subreaper (prctl(2), Linux) of all that the command starts: processes that leave their parent,
-their group or their session, as each rank of torchrun does, become its own children, and it kills them when the command
-ends, however that ends, and when PARENT dies, by SIGKILL too. Signals that ask to stop are for the command, which gets
-them as a member of the group.
+Run as a plain file by an isolated interpreter, `python -I -S supervisor.py PARENT COMMAND…`: it starts within 60 ms on
+a slow core, imports the standard library alone and has one thread, so that asking the kernel for something between
+fork and exec cannot block. It is the subreaper (prctl(2), Linux) of all that the command starts: processes that leave
+their parent, their group or their session, as each rank of torchrun does, become its own children, and it kills them
+when the command ends, however that ends, and when PARENT dies, by SIGKILL too. Signals that ask to stop are for the
+command, which gets them as a member of the group.
 
 A process that has `CORPUSMILL_SPARED` in its environment, such as the one that cancels a job on a cluster after the run
 that submitted it is gone, gets twelve seconds to end by itself.

@@ -45,7 +45,7 @@ def _doctor(
                 met = f" [{', '.join(one.issues)}]" if one.issues else ""
                 typer.echo(f"{'':4}  {'':{width}}  → {one.remedy}{met}")
         warned = sum(one.result == "warn" for one in findings)
-        typer.echo(f"{len(findings)} checks: {len(failed)} failed, {warned} warnings")
+        typer.echo(f"{len(findings)} checks: {len(failed)} failed, {warned} with a warning")
     if failed:
         raise typer.Exit(1)
 

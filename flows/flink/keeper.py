@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from flows.flink.daemons import ClusterPlan, free_ports
 from flows.flink.toolchain import find_java, jars
-from flows.keeping.keeper import Keeper, take_lock
+from flows.keeping.keeper import Keeper, run_keeper
 from pipelines.engine.flink.description import description_file, listens
 from pipelines.engine.flink.rest import FlinkRest, FlinkUnreachableError
 from schemas.configs.flink import FlinkConfig
-from schemas.errors import CorpusmillError, StageError
 from schemas.lease import process_start
 
 __all__ = ["CONFIG_FILE", "ClusterKeeper", "main"]
@@ -78,30 +76,14 @@ class ClusterKeeper(Keeper):
 def main() -> int:
     """Keep a cluster up; gives the exit code."""
     folder, settings, starter = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    if not take_lock(folder):
-        sys.stderr.write(f"a cluster is up already in {folder}\n")
-        return 2
-    description_file(folder).unlink(missing_ok=True)
-    (folder / CONFIG_FILE).write_text(settings)
-    try:
-        keeper = ClusterKeeper(
-            ClusterPlan(FlinkConfig.model_validate_json(settings), folder, free_ports(), find_java(), jars())
-        )
-    except CorpusmillError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, keeper.ask_to_stop)
-    try:
-        keeper.start(starter)
-        keeper.keep()
-    except StageError as error:
-        keeper.note("failed", message=str(error))
-        sys.stderr.write(f"{error}\n")
-        return 1
-    finally:
-        keeper.stop()
-    return 0
+
+    def make() -> ClusterKeeper:
+        description_file(folder).unlink(missing_ok=True)
+        (folder / CONFIG_FILE).write_text(settings)
+        config = FlinkConfig.model_validate_json(settings)
+        return ClusterKeeper(ClusterPlan(config, folder, free_ports(), find_java(), jars()))
+
+    return run_keeper(folder, "a cluster", starter, make)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,10 +24,10 @@ from typing import IO
 from flows.launch import start_guarded, stop_group
 from flows.process_marks import kill_marked, marked_environment
 from pipelines.engine.lifeline import OWNER_VARIABLE
-from schemas.errors import StageError
+from schemas.errors import CorpusmillError, StageError
 from schemas.lease import process_start
 
-__all__ = ["EVENTS_FILE", "LOCK_FILE", "PROCESSES_FILE", "Daemon", "Keeper", "keeper_of", "take_lock"]
+__all__ = ["EVENTS_FILE", "LOCK_FILE", "PROCESSES_FILE", "Daemon", "Keeper", "keeper_of", "run_keeper", "take_lock"]
 
 EVENTS_FILE = "events.jsonl"
 LOCK_FILE = "lock"
@@ -79,6 +80,17 @@ class Keeper:
         self.stopping = False
         self.patient = False
         self._running: dict[str, _Running] = {}
+
+    def start(self, starter: int) -> None:
+        """Start what is to be kept up; `starter` as in `wait_until`.
+
+        Raises:
+            StageError: it does not come up.
+        """
+
+    def stop(self) -> None:
+        """End all of it."""
+        self.stop_daemons()
 
     def note(self, event: str, **about: object) -> None:
         """Write a line to the folder's events."""
@@ -191,6 +203,41 @@ class Keeper:
             self._stop(ones)
         (self.folder / PROCESSES_FILE).unlink(missing_ok=True)
         self.note("down")
+
+
+def run_keeper(folder: Path, what: str, starter: int, make: Callable[[], Keeper]) -> int:
+    """Keep something up in this process, until it is asked to stop; gives the exit code, errors go to stderr.
+
+    Args:
+        folder: of the keeper, which it takes for itself.
+        what: is kept up, in words: `a cluster`.
+        starter: pid of the process that waits for it to be up.
+        make: makes the keeper, once the folder is its own.
+    """
+    if not take_lock(folder):
+        sys.stderr.write(f"{what} is up already in {folder}\n")
+        return 2
+    # Every process from here on inherits the mark; it is the second line, behind supervisors.
+    environment, mark = marked_environment(os.environ)
+    os.environ.update(environment)
+    try:
+        keeper = make()
+    except CorpusmillError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, keeper.ask_to_stop)
+    try:
+        keeper.start(starter)
+        keeper.keep()
+    except StageError as error:
+        keeper.note("failed", message=str(error))
+        sys.stderr.write(f"{error}\n")
+        return 1
+    finally:
+        keeper.stop()
+        kill_marked(mark)
+    return 0
 
 
 def take_lock(folder: Path) -> bool:

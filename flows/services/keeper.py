@@ -8,21 +8,19 @@ wait.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.keeping.keeper import Keeper, take_lock
+from flows.keeping.keeper import Keeper, run_keeper
 from flows.launch import start_guarded, stop_group
 from flows.prefect_server import listening_socket
-from flows.process_marks import kill_marked, marked_environment
 from flows.services.daemons import POOL, WEBHOOK_VARIABLE, ServicesPlan, client_environment, read_settings
 from flows.services.home import auth_string, description_file
 from flows.services.rest import PrefectRest, ServerUnreachableError
-from schemas.errors import CorpusmillError, InputError, StageError
+from schemas.errors import InputError, StageError
 
 __all__ = ["ServicesKeeper", "main", "setup_command"]
 
@@ -132,31 +130,12 @@ def _plan(home: Path) -> ServicesPlan:
 def main() -> int:
     """Keep a server up; gives the exit code."""
     home, starter = Path(sys.argv[1]), int(sys.argv[2])
-    if not take_lock(home):
-        sys.stderr.write(f"a server is up already in {home}\n")
-        return 2
-    description_file(home).unlink(missing_ok=True)
-    # Every process from here on inherits the mark; it is the second line, behind supervisors.
-    environment, mark = marked_environment(os.environ)
-    os.environ.update(environment)
-    try:
-        keeper = ServicesKeeper(_plan(home))
-    except CorpusmillError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, keeper.ask_to_stop)
-    try:
-        keeper.start(starter)
-        keeper.keep()
-    except StageError as error:
-        keeper.note("failed", message=str(error))
-        sys.stderr.write(f"{error}\n")
-        return 1
-    finally:
-        keeper.stop()
-        kill_marked(mark)
-    return 0
+
+    def make() -> ServicesKeeper:
+        description_file(home).unlink(missing_ok=True)
+        return ServicesKeeper(_plan(home))
+
+    return run_keeper(home, "a server", starter, make)
 
 
 if __name__ == "__main__":

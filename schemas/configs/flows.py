@@ -7,10 +7,11 @@ empty rather than null: the form of the UI draws a union as a choice between typ
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from schemas.configs.flow_fields import MAYBE_PLACE_PATTERN, FlowParameters, Place, RunnerParameters, at
 from schemas.configs.split import NAME_PATTERN, PARTITION_PATTERN
 
 __all__ = [
@@ -22,14 +23,8 @@ __all__ = [
     "WatchSnapshotsParameters",
 ]
 
-# Without blanks at the ends, where a pasted path often has them.
-_PLACE_PATTERN = r"^\S(.*\S)?$"
-_MAYBE_PLACE_PATTERN = r"^(\S(.*\S)?)?$"
-_TOML_PATTERN = r"^(\S.*\.toml)?$"
 _SNAPSHOT_PATTERN = r"^(CC-MAIN-\d{4}(-\d{2,4})?)?$"
 _NAME_RULE = "Letters, digits, '.', '_' and '-', starting with a letter or digit."
-
-_Place = Annotated[str, Field(min_length=1, pattern=_PLACE_PATTERN)]
 
 # Where pages come from is one of three fields: the same rule as `_one_origin`, for the server.
 _ONE_ORIGIN: dict[str, Any] = {
@@ -43,60 +38,24 @@ _ONE_ORIGIN: dict[str, Any] = {
 }
 
 
-def _at(position: int) -> dict[str, Any]:
-    """Where a field stands in the form."""
-    return {"position": position}
-
-
-class _Parameters(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    root: _Place = Field(
-        title="Corpus",
-        description="Folder or fsspec URL of the corpus, as the worker sees it.",
-        json_schema_extra=_at(0),
-    )
-    config: str = Field(
-        default="",
-        pattern=_TOML_PATTERN,
-        title="Settings",
-        description="A TOML file with a table for each stage; empty: every setting at its default.",
-        json_schema_extra=_at(90),
-    )
-
-
-class _BuildParameters(_Parameters):
+class _BuildParameters(RunnerParameters):
     source: str = Field(
         title="Source",
         description=f"Name of the source that is added to. {_NAME_RULE}",
         pattern=NAME_PATTERN,
-        json_schema_extra=_at(1),
+        json_schema_extra=at(1),
     )
-    evaluations: tuple[_Place, ...] = Field(
+    evaluations: tuple[Place, ...] = Field(
         default=(),
         title="Evaluation files",
         description="Evaluation sets whose texts are cut out of documents; none: those in the settings, if any.",
-        json_schema_extra=_at(20),
+        json_schema_extra=at(20),
     )
     small_corpus: Literal["fail", "leave out"] = Field(
         default="fail",
         title="Small corpus",
         description="When a step cannot work because too little text was kept: fail, or leave the step out.",
-        json_schema_extra=_at(30),
-    )
-    runner: Literal["local", "flink", "dataflow"] = Field(
-        default="local",
-        title="Runner",
-        description="Where Beam stages run: on this machine, on the Flink cluster that is up, or on Dataflow.",
-        json_schema_extra=_at(40),
-    )
-    workers: int = Field(
-        default=0,
-        ge=0,
-        le=4096,
-        title="Workers",
-        description="Worker processes of a Beam stage, slots of Flink, or machines of Dataflow; 0: all there are.",
-        json_schema_extra=_at(41),
+        json_schema_extra=at(30),
     )
 
 
@@ -110,25 +69,25 @@ class CorpusBuildParameters(_BuildParameters):
         description="Name of the partition of the source that is made: such names joined by '/', as in 2026-07 or "
         "CC-MAIN-2026-30/00012.",
         pattern=PARTITION_PATTERN,
-        json_schema_extra=_at(2),
+        json_schema_extra=at(2),
     )
-    inputs: tuple[_Place, ...] = Field(
+    inputs: tuple[Place, ...] = Field(
         default=(),
         title="Inputs",
         description="Files, folders and URLs of files to read. Pages come from here, from a crawl or from Common "
         "Crawl: fill in one of the three.",
-        json_schema_extra=_at(3),
+        json_schema_extra=at(3),
     )
-    seed_urls: tuple[_Place, ...] = Field(
-        default=(), title="Seed URLs", description="Where a crawl starts, in place of inputs.", json_schema_extra=_at(4)
+    seed_urls: tuple[Place, ...] = Field(
+        default=(), title="Seed URLs", description="Where a crawl starts, in place of inputs.", json_schema_extra=at(4)
     )
     common_crawl: str = Field(
         default="",
-        pattern=_MAYBE_PLACE_PATTERN,
+        pattern=MAYBE_PLACE_PATTERN,
         title="Common Crawl",
         description="Base URL of Common Crawl, such as https://data.commoncrawl.org/, in place of inputs; the "
         "partition's name says which files of which snapshot.",
-        json_schema_extra=_at(5),
+        json_schema_extra=at(5),
     )
 
     @model_validator(mode="after")
@@ -138,51 +97,51 @@ class CorpusBuildParameters(_BuildParameters):
         return self
 
 
-class PretrainParameters(_Parameters):
+class PretrainParameters(FlowParameters):
     """Training a model on a mixture."""
 
     mixture: str = Field(
         title="Mixture",
         description=f"Name of a mixture plan of the corpus. {_NAME_RULE}",
         pattern=NAME_PATTERN,
-        json_schema_extra=_at(1),
+        json_schema_extra=at(1),
     )
     run: str = Field(
         default="",
-        pattern=_MAYBE_PLACE_PATTERN,
+        pattern=MAYBE_PLACE_PATTERN,
         title="Run",
         description="Folder of the run; empty: below runs/ of the corpus, named after plan and settings.",
-        json_schema_extra=_at(2),
+        json_schema_extra=at(2),
     )
 
 
-class EvaluateParameters(_Parameters):
+class EvaluateParameters(FlowParameters):
     """Scoring a trained model on a suite of tasks."""
 
-    run: _Place = Field(title="Run", description="Folder of the run.", json_schema_extra=_at(1))
-    suite: _Place = Field(title="Suite", description="File of the suite, TOML.", json_schema_extra=_at(2))
+    run: Place = Field(title="Run", description="Folder of the run.", json_schema_extra=at(1))
+    suite: Place = Field(title="Suite", description="File of the suite, TOML.", json_schema_extra=at(2))
 
 
-class FinetuneParameters(_Parameters):
+class FinetuneParameters(FlowParameters):
     """Going on with a trained model on prompts and answers."""
 
-    run: _Place = Field(title="Run", description="Folder of the run to start from.", json_schema_extra=_at(1))
-    data: _Place = Field(
-        title="Training pairs", description='JSONL, one {"prompt", "answer"} a line.', json_schema_extra=_at(2)
+    run: Place = Field(title="Run", description="Folder of the run to start from.", json_schema_extra=at(1))
+    data: Place = Field(
+        title="Training pairs", description='JSONL, one {"prompt", "answer"} a line.', json_schema_extra=at(2)
     )
     test: str = Field(
         default="",
-        pattern=_MAYBE_PLACE_PATTERN,
+        pattern=MAYBE_PLACE_PATTERN,
         title="Test pairs",
         description="JSONL of pairs that are answered before and after; empty: none.",
-        json_schema_extra=_at(3),
+        json_schema_extra=at(3),
     )
     out: str = Field(
         default="",
-        pattern=_MAYBE_PLACE_PATTERN,
+        pattern=MAYBE_PLACE_PATTERN,
         title="New run",
         description="Folder of the new run; empty: below runs/ of the corpus, named after what it comes from.",
-        json_schema_extra=_at(4),
+        json_schema_extra=at(4),
     )
 
 
@@ -191,10 +150,10 @@ class PipelineParameters(CorpusBuildParameters):
 
     report: str = Field(
         default="",
-        pattern=_MAYBE_PLACE_PATTERN,
+        pattern=MAYBE_PLACE_PATTERN,
         title="Report",
         description="File of the report; empty: report.html in the corpus.",
-        json_schema_extra=_at(82),
+        json_schema_extra=at(82),
     )
 
 
@@ -206,7 +165,7 @@ class WatchSnapshotsParameters(_BuildParameters):
         title="Source",
         description=f"Name of the source that snapshots are added to. {_NAME_RULE}",
         pattern=NAME_PATTERN,
-        json_schema_extra=_at(1),
+        json_schema_extra=at(1),
     )
     slices: int = Field(
         default=1,
@@ -214,7 +173,7 @@ class WatchSnapshotsParameters(_BuildParameters):
         le=10_000,
         title="Slices of a snapshot",
         description="How many partitions are made of each snapshot, from the start of its listing.",
-        json_schema_extra=_at(2),
+        json_schema_extra=at(2),
     )
     files: int = Field(
         default=1,
@@ -222,7 +181,7 @@ class WatchSnapshotsParameters(_BuildParameters):
         le=1000,
         title="Files of a slice",
         description="How many WARC files of about 1 GB make a partition.",
-        json_schema_extra=_at(3),
+        json_schema_extra=at(3),
     )
     first_snapshot: str = Field(
         default="",
@@ -230,17 +189,17 @@ class WatchSnapshotsParameters(_BuildParameters):
         title="First snapshot",
         description="The oldest that is built, such as CC-MAIN-2026-30; empty: the oldest that the corpus has, and in "
         "an empty corpus the newest there is.",
-        json_schema_extra=_at(4),
+        json_schema_extra=at(4),
     )
-    index_url: _Place = Field(
+    index_url: Place = Field(
         default="https://index.commoncrawl.org/",
         title="Index",
         description="URL below which collinfo.json lists the snapshots.",
-        json_schema_extra=_at(5),
+        json_schema_extra=at(5),
     )
-    base_url: _Place = Field(
+    base_url: Place = Field(
         default="https://data.commoncrawl.org/",
         title="Data",
         description="URL below which crawl-data/ lies: of Common Crawl or of a mirror.",
-        json_schema_extra=_at(6),
+        json_schema_extra=at(6),
     )

@@ -20,27 +20,23 @@ from schemas.errors import InputError, OutputError, StageError
 MARK = "CORPUSMILL_TEST_KEEPING"
 # argv: folder, the daemon's program, whether to be patient.
 PROGRAM = """
-import os, signal, sys
+import os, sys
 from pathlib import Path
-from flows.keeping.keeper import Daemon, Keeper, take_lock
-from schemas.errors import StageError
+from flows.keeping.keeper import Daemon, Keeper, run_keeper
 folder = Path(sys.argv[1])
-if not take_lock(folder):
-    print("taken already", file=sys.stderr)
-    sys.exit(2)
-(folder / "log").mkdir(exist_ok=True)
-keeper = Keeper(folder)
-keeper.patient = sys.argv[3] == "patient"
-signal.signal(signal.SIGTERM, keeper.ask_to_stop)
-try:
-    keeper.start_daemon(Daemon("one", (sys.executable, "-c", sys.argv[2]), stop_seconds=1))
-    (folder / "up").write_text(str(os.getpid()))
-    keeper.keep()
-except StageError as error:
-    print(error, file=sys.stderr)
-    sys.exit(1)
-finally:
-    keeper.stop_daemons()
+
+class One(Keeper):
+    def start(self, starter):
+        self.start_daemon(Daemon("one", (sys.executable, "-c", sys.argv[2]), stop_seconds=1))
+        (folder / "up").write_text(str(os.getpid()))
+
+def make():
+    (folder / "log").mkdir(exist_ok=True)
+    keeper = One(folder)
+    keeper.patient = sys.argv[3] == "patient"
+    return keeper
+
+sys.exit(run_keeper(folder, "one", os.getppid(), make))
 """
 STAY = "import time\nwhile True: time.sleep(1)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: time.sleep(1)"
@@ -147,7 +143,7 @@ def test_patience_starts_it_after_longer_pauses(tmp_path: Path, monkeypatch: pyt
 
 def test_a_keeper_that_ends_before_it_is_up_says_why(tmp_path: Path) -> None:
     assert take_lock(tmp_path)
-    with pytest.raises(InputError, match=r"^the thing did not start: taken already$"):
+    with pytest.raises(InputError, match=r"^the thing did not start: one is up already in .*$"):
         start_keeper(
             [sys.executable, "-c", PROGRAM, str(tmp_path), STAY, "patient"], tmp_path, lambda _pid: None, "the thing"
         )
