@@ -41,6 +41,12 @@ def _number(name: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
+def _is_of(name: str, prefix: str) -> bool:
+    """Whether a file is a claim of the unit; another one's name may begin in the same way, as 2026 and 2026.1 do."""
+    stem = name.removesuffix(".json")
+    return stem != name and stem.startswith(prefix) and stem.removeprefix(prefix).isdigit()
+
+
 def _read(folder: Folder, name: str) -> ClaimRecord | None:
     try:
         return ClaimRecord.model_validate_json(folder.read(name))
@@ -85,8 +91,7 @@ class Claims:
 
     def _of_unit(self, prefix: str) -> list[tuple[str, ClaimRecord | None]]:
         """Claims of a unit by name, that with the highest number last."""
-        mine = (name for name in self._folder.names() if name.startswith(prefix) and name.endswith(".json"))
-        names = sorted(mine, key=_number)
+        names = sorted((name for name in self._folder.names() if _is_of(name, prefix)), key=_number)
         return [(name, _read(self._folder, name)) for name in names]
 
     def take(self, stage: str, key: PartitionKey, backfill: str, run: str = "") -> Claim | None:

@@ -52,6 +52,14 @@ def test_a_unit_is_held_until_it_is_given_back(root: CorpusRoot):
     assert not ledger_folder(root, "claims").names()
 
 
+def test_names_that_begin_alike_are_of_different_units(root: CorpusRoot):
+    claims = Claims(root)
+    held = [claims.take("clean", PartitionKey("web", name), "b1") for name in ("2026.1", "2026", "2026.1.2")]
+    assert None not in held
+    assert claims.take("clean", PartitionKey("web", "2026"), "b2") is None
+    assert len(claims.held()) == 3
+
+
 def test_the_claim_of_a_process_that_is_gone_is_taken_over(root: CorpusRoot):
     record_of(root, host=module.socket.gethostname(), pid=2**22 + 1)
     claims = Claims(root)
