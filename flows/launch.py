@@ -27,8 +27,9 @@ from typing import IO, Any
 from flows.process_marks import kill_marked, marked_environment
 from flows.process_memory import tree_memory_bytes
 
-__all__ = ["ChildResult", "run_child", "start_guarded", "start_supervised", "stop_group"]
+__all__ = ["COMPLAINT", "ChildResult", "run_child", "start_guarded", "start_supervised", "stop_group"]
 
+COMPLAINT = "corpusmill: "  # how the last line of a command that failed begins
 _GUARD = Path(__file__).with_name("guarded_exec.py")
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -57,6 +58,15 @@ class ChildResult:
         except ValueError:
             return {}
         return content if isinstance(content, dict) else {}
+
+    def complaint(self) -> str:
+        """Why it failed, in one line: what it says of itself, else how it ended."""
+        said = [line.removeprefix(COMPLAINT) for line in self.errors if line.startswith(COMPLAINT)]
+        if said:
+            return said[-1]
+        if self.exit_code < 0:
+            return f"ended by signal {-self.exit_code}"
+        return self.errors[-1] if self.errors else f"exit code {self.exit_code}, and it said nothing"
 
 
 def start_guarded(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:

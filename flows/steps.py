@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flows.launch import ChildResult, run_child
+from flows.launch import COMPLAINT, run_child
 from flows.receipts import Receipt, read_receipt, write_receipt
 from flows.run_log import current_run_id
 from schemas.corpus_root import CorpusRoot
@@ -21,7 +21,6 @@ from schemas.errors import StepFailedError, TooLittleTextError, UserError
 __all__ = ["LOGGER", "Step", "StepResult", "Surroundings", "leave_out", "nothing_around", "perform"]
 
 LOGGER = logging.getLogger("flows.steps")
-_COMPLAINT = "corpusmill: "  # how the last line of a command that failed begins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,17 +92,8 @@ def _say(event: str, step: str, message: str, **about: Any) -> None:
 
 
 def _pass_on(step: str, line: str) -> None:
-    if not line.startswith(_COMPLAINT):  # told when the step has ended
+    if not line.startswith(COMPLAINT):  # told when the step has ended
         _say("line", step, line)
-
-
-def _complaint(child: ChildResult) -> str:
-    said = [line.removeprefix(_COMPLAINT) for line in child.errors if line.startswith(_COMPLAINT)]
-    if said:
-        return said[-1]
-    if child.exit_code < 0:
-        return f"ended by signal {-child.exit_code}"
-    return child.errors[-1] if child.errors else f"exit code {child.exit_code}, and it said nothing"
 
 
 def _message(step: Step, verb: str, cause: str) -> str:
@@ -156,12 +146,12 @@ def perform(step: Step) -> StepResult:
             grace_seconds=step.grace_seconds,
         )
     if child.exit_code == UserError.exit_code:
-        raise UserError(_message(step, "", _complaint(child)))
+        raise UserError(_message(step, "", child.complaint()))
     kind = str(child.json().get("error", ""))
     if step.may_be_left_out and kind == TooLittleTextError.__name__:
-        return leave_out(step.name, _complaint(child))
+        return leave_out(step.name, child.complaint())
     if child.exit_code != 0:
-        raise StepFailedError(_message(step, " failed", _complaint(child)), kind=kind)
+        raise StepFailedError(_message(step, " failed", child.complaint()), kind=kind)
     done = Receipt(
         step=step.name,
         fingerprint=step.fingerprint,

@@ -23,7 +23,7 @@ from flows.backfill.outcomes import Outcome, failure_message, judge, remember, r
 from flows.backfill.plan import Plan, UnitName, make_plan
 from flows.backfill.requests import Asked
 from flows.backfill.round import Round
-from flows.launch import start_supervised, stop_group
+from flows.launch import ChildResult, start_supervised, stop_group
 from flows.process_marks import kill_marked, marked_environment
 from flows.registry import stage_entry
 from flows.run_log import current_run_id
@@ -56,14 +56,20 @@ class _Task:
         self.out.close()
         self.err.close()
 
-    def ended(self) -> Outcome:
-        """How it ended."""
+    def ended(self) -> ChildResult:
+        """How it ended; what it took is in the manifest."""
         lines = []
         for stream in (self.out, self.err):
             stream.seek(0)
             lines.append([line for line in stream.read().decode("utf-8", "replace").splitlines() if line.strip()])
         self.close()
-        return judge(self.process.returncode, lines[0][-1] if lines[0] else "", lines[1][-_TAIL_LINES:])
+        return ChildResult(
+            exit_code=self.process.returncode,
+            seconds=0.0,
+            peak_memory_bytes=0,
+            last_line=lines[0][-1] if lines[0] else "",
+            errors=tuple(lines[1][-_TAIL_LINES:]),
+        )
 
 
 @dataclass
@@ -176,7 +182,7 @@ class LocalRun:
                 continue
             self._tasks.remove(task)
             kill_marked(task.mark)  # what it has left behind, where its supervisor was killed
-            outcome = task.ended()
+            outcome = judge(task.ended())
             try:
                 self._settle(task.name, outcome, round_)
             finally:

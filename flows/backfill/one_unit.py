@@ -65,7 +65,7 @@ def _perform(asked: Asked, unit: UnitName, claim: Claim, tell: Callable[[str], N
     while True:
         argv = asked.argv(stage, None if stage == "tokenizer" else key)
         child = run_child(argv, on_line=tell, on_look=claim.renew)
-        outcome = judge(child.exit_code, child.last_line, child.errors)
+        outcome = judge(child)
         if outcome.busy:
             time.sleep(_LOOK_SECONDS)
             continue

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from flows.backfill.ledger import Ledger
 from flows.backfill.plan import UnitName
 from flows.backfill.requests import Asked
+from flows.launch import ChildResult
 from schemas.errors import LeaseError, LossBrakeError, ManifestError, ShardError, TooLittleTextError, UserError
 from schemas.ledger import Failure
 
 __all__ = ["Outcome", "failure_message", "judge", "remember", "retry_wait"]
 
-_COMPLAINT = "corpusmill: "
 # Doing the same once more gives the same.
 _HOPELESS = frozenset(kind.__name__ for kind in (LossBrakeError, TooLittleTextError, ManifestError, ShardError))
 _LONGEST_WAIT = 600.0
@@ -41,37 +38,18 @@ class Outcome:
     can_help: bool = False
 
 
-def _last_object(line: str) -> Mapping[str, Any]:
-    try:
-        content = json.loads(line)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def judge(exit_code: int, last_line: str, errors: Sequence[str]) -> Outcome:
-    """From what a command left to how its unit ended.
-
-    Args:
-        exit_code: minus the signal's number where one ended it.
-        last_line: of its standard output, a JSON object.
-        errors: the last lines of its standard error.
-    """
-    if exit_code == 0:
+def judge(child: ChildResult) -> Outcome:
+    """From what the command of a unit left to how the unit ended."""
+    if child.exit_code == 0:
         return Outcome(done=True)
-    if exit_code < 0:
-        signal = f"signal {-exit_code}"
-        return Outcome(done=False, cause=f"its process was ended by {signal}", error=signal, can_help=True)
-    said = _last_object(last_line)
-    complaints = [line.removeprefix(_COMPLAINT) for line in errors if line.startswith(_COMPLAINT)]
-    cause = str(said.get("message") or (complaints[-1] if complaints else "") or (errors[-1] if errors else ""))
-    error = str(said.get("error", ""))
+    error = f"signal {-child.exit_code}" if child.exit_code < 0 else f"exit code {child.exit_code}"
+    error = str(child.json().get("error", error))
     return Outcome(
         done=False,
         busy=error == LeaseError.__name__,
-        cause=" ".join(cause.split()) or f"exit code {exit_code}, and it said nothing",
-        error=error or f"exit code {exit_code}",
-        can_help=exit_code != UserError.exit_code and error not in _HOPELESS,
+        cause=child.complaint(),
+        error=error,
+        can_help=child.exit_code != UserError.exit_code and error not in _HOPELESS,
     )
 
 
