@@ -20,7 +20,15 @@ import zlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from schemas.errors import InputError
 from schemas.row_template import Template
@@ -81,6 +89,12 @@ class MultipleChoiceItem(_Row):
         if not self.contexts and not self.context:
             raise ValueError("context: String should have at least 1 character")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_contexts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A row of most sets, which have one context an item, has no key for several."""
+        row: dict[str, Any] = handler(self)
+        return row if self.contexts else {key: value for key, value in row.items() if key != "contexts"}
 
     def context_of(self, choice: int) -> str:
         """What stands before a choice."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from schemas.configs.evaluate import EvaluateConfig
 from schemas.errors import InputError
@@ -17,14 +17,14 @@ from schemas.run import RunConfig, latest_step, require_run
 from schemas.storage import Folder, open_input
 from schemas.suites import Suite, read_suite, select_tasks
 from schemas.tasks import TaskSpec
-from training.checkpoints import load_model, untrained_model
+from training.checkpoints import LoadedModel, load_model, untrained_model
 from training.evaluation.clean_items import list_digests, lists_folder
 from training.evaluation.results import EvaluationResult, read_result, result_name, write_result
-from training.evaluation.steps import finish
+from training.evaluation.steps import Steps, finish
 from training.evaluation.task_rows import TaskRows, read_task
 from training.evaluation.task_scores import score_tasks
 
-__all__ = ["evaluate", "read_tasks", "suite_of"]
+__all__ = ["evaluate", "evaluation", "read_tasks", "suite_of"]
 
 EVALUATION_VERSION = 2
 
@@ -76,6 +76,49 @@ def _fingerprint(run: RunConfig, step: int, suite: Suite, config: EvaluateConfig
     )
 
 
+def evaluation(
+    loaded: LoadedModel,
+    untrained: LoadedModel | None,
+    run: str,
+    suite: Suite,
+    tasks: Sequence[TaskSpec | TaskRows],
+    config: EvaluateConfig,
+    say: Callable[[str], None] = _silent,
+) -> Steps[EvaluationResult]:
+    """Score a model that is in memory on tasks that are read, and write the result, unless it is there.
+
+    Args:
+        loaded: the model of `run` at some step.
+        untrained: as it was before training, where that is to be scored too.
+        run: the run's folder.
+        suite: the tasks.
+        tasks: what `read_tasks` gave for them.
+        config: what is scored; no score depends on `config.batch` beyond rounding.
+        say: is told each score as it is known.
+    """
+    started = time.monotonic()
+    lists = lists_folder(config, loaded.run, suite)
+    mark = _fingerprint(loaded.run, loaded.step, suite, config, list_digests(lists, suite))
+    folder, name = Folder(run).child("scores"), result_name(suite.name, loaded.step)
+    stored = read_result(folder, name)
+    if stored is not None and stored.fingerprint == mark:
+        return stored
+    found = yield from score_tasks(loaded, untrained, tasks, config, say, lists)
+    result = EvaluationResult(
+        fingerprint=mark,
+        suite=suite.name,
+        run=run,
+        kind=loaded.run.kind,
+        step=loaded.step,
+        mixture=loaded.run.mixture,
+        parameters=loaded.model_config.num_parameters(),
+        scores=tuple(found.scores),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    write_result(folder, name, result, found.records)
+    return result
+
+
 def evaluate(
     run: str, suite_url: str, config: EvaluateConfig, say: Callable[[str], None] = _silent
 ) -> EvaluationResult:
@@ -93,7 +136,6 @@ def evaluate(
         ConfigError: the suite is malformed, or has no task or tag of a name that was asked for.
         ShardError: the shards of the split are not those that the run's mixture pins.
     """
-    started = time.monotonic()
     description = require_run(run)
     suite = suite_of(suite_url, config)
     step = latest_step(run) if config.step is None else config.step
@@ -101,24 +143,9 @@ def evaluate(
         raise InputError(f"{run} has no checkpoint yet; let `corpusmill train --run {run}` reach its first one")
     lists = lists_folder(config, description, suite)
     mark = _fingerprint(description, step, suite, config, list_digests(lists, suite))
-    folder, name = Folder(run).child("scores"), result_name(suite.name, step)
-    stored = read_result(folder, name)
+    stored = read_result(Folder(run).child("scores"), result_name(suite.name, step))
     if stored is not None and stored.fingerprint == mark:
         return stored
     tasks = read_tasks(suite, config)
-    loaded = load_model(run, step)
     untrained = untrained_model(run) if config.untrained else None
-    found = finish(score_tasks(loaded, untrained, tasks, config, say, lists))
-    result = EvaluationResult(
-        fingerprint=mark,
-        suite=suite.name,
-        run=run,
-        kind=description.kind,
-        step=step,
-        mixture=description.mixture,
-        parameters=loaded.model_config.num_parameters(),
-        scores=tuple(found.scores),
-        seconds=round(time.monotonic() - started, 3),
-    )
-    write_result(folder, name, result, found.records)
-    return result
+    return finish(evaluation(load_model(run, step), untrained, run, suite, tasks, config, say))
