@@ -131,6 +131,7 @@ def test_an_earlier_export_is_replaced_and_other_files_are_not(trained_run: str,
     assert (out / "model.safetensors.index.json").exists()
     export_run(trained_run, str(out), ExportConfig())
     assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
         "config.json",
         "generation_config.json",
         "model.safetensors",
