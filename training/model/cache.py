@@ -35,6 +35,11 @@ class LayerCache:
         positions_S = torch.arange(self.length - k_BHTK.shape[2], self.length, device=k_BHTK.device)
         return k_BHTK, v_BHTK, positions_S
 
+    def take(self, rows_B: Tensor) -> None:
+        """Keep these rows, in this order; a row may be taken often."""
+        if self._keys is not None and self._values is not None:
+            self._keys, self._values = (x.index_select(0, rows_B) for x in (self._keys, self._values))
+
 
 class KeyValueCache:
     """The caches of all layers of one model, for one batch of sequences of equal length."""
@@ -46,3 +51,8 @@ class KeyValueCache:
     def length(self) -> int:
         """Positions seen so far."""
         return self.layers[0].length
+
+    def take(self, rows_B: Tensor) -> None:
+        """Keep these sequences of the batch, in this order; one may be taken often."""
+        for layer in self.layers:
+            layer.take(rows_B)
