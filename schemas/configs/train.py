@@ -121,14 +121,19 @@ class TrainConfig(StageConfig):
     on_bad_step: Literal["stop", "skip", "rollback"] = Field(
         default="stop",
         title="On a bad step",
-        description="loss or gradient not finite, or a spike: stop, leave the weights as they are and go on, or go "
-        "back to the last checkpoint and leave the step's windows out",
+        description="loss or gradient not finite: stop, leave the weights as they are and go on, or go back to the "
+        "last checkpoint and leave the step's windows out",
+    )
+    on_spike: Literal["report", "stop", "skip", "rollback"] = Field(
+        default="report",
+        title="On a spike",
+        description="report: train on it all the same and write it down; else as on a bad step",
     )
     spike_deviations: float | None = Field(
-        default=None,
+        default=6.0,
         title="Spike",
         description="standard deviations over the mean of the last good steps, of loss or gradient norm, that make a "
-        "step bad; empty: none do",
+        "step a spike; empty: none do",
         gt=0,
     )
     spike_steps: int = Field(

@@ -13,13 +13,14 @@ import torch
 from schemas.errors import DivergedError, StageError
 from schemas.run import latest_step
 from training.checkpoints.loading import load_tokenizer
+from training.loop.bad_steps import BAD_STEPS_NAME, Action, append_bad_step
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
 from training.loop.learner import Advance, Learner
 from training.loop.parallel import is_sharded
 from training.loop.prepare import PreparedRun
 from training.loop.profiling import looked_at, require_snapshots
 from training.loop.progress import Progress
-from training.loop.run_log import METRICS_NAME, SAMPLES_NAME, RunLog, read_log
+from training.loop.run_log import METRICS_NAME, SAMPLES_NAME, RunLog, finite_or_none, read_log
 from training.loop.samples import write_samples
 from training.loop.speed import SpeedMeter, peak_flops
 from training.loop.validation import has_stopped_learning, validate
@@ -111,49 +112,58 @@ class _Run:
         with looked_at(self.config, self.prepared.folder, self.learner.step + 1, self.ranks):
             advance = self.learner.advance(batch)
         seconds = time.perf_counter() - began
-        if advance.result.refused:
-            self._refused(advance)
-            if self.config.on_bad_step == "rollback":
-                return False
-        else:
+        if advance.finding and self._bad(advance) == "rollback":
+            return False
+        if not advance.result.refused:
             self.bad_in_a_row = 0
         self._log(advance, seconds)
         return True
 
-    def _refused(self, advance: Advance) -> None:
-        """Act on a bad step."""
-        result, step, act = advance.result, self.learner.step, self.config.on_bad_step
-        kept = f"the weights of step {step - 1} were kept"
+    def _bad(self, advance: Advance) -> Action:
+        """Write a bad step down and act on it; gives what was done.
+
+        Raises:
+            DivergedError: the run is to stop then.
+        """
+        result, step = advance.result, self.learner.step
+        action: Action = self.config.on_spike if result.is_finite else self.config.on_bad_step
         found = f"step {step}: loss {result.loss:.6g}, gradient norm {result.gradient_norm:.6g}"
-        why = "" if result.refused == "not finite" else f" ({result.refused})"
-        report = f"{found}{why}; {kept}. The step's windows: {self.learner.describe(advance.samples)}"
-        self.bad_in_a_row += 1
-        if act == "stop":
+        why = f" ({advance.finding})" if result.is_finite else ""
+        kept = f"the weights of step {step - 1} were kept" if result.refused else "it was trained on"
+        report = f"{found}{why}; {kept}"
+        if self.ranks.is_main:
+            self.dog.sign(f"naming the documents of step {step}")
+            row = self.learner.bad_step(advance, action)
+            append_bad_step(self.prepared.folder, row)
+            report += f". The step's windows: {row.windows}; its documents are in {BAD_STEPS_NAME}"
+        self.bad_in_a_row += bool(result.refused)
+        if action == "stop":
             raise DivergedError(f"{report}. Lower learning_rate, or look at these documents")
         if self.bad_in_a_row >= _BAD_IN_A_ROW:
             raise DivergedError(f"{report}. {_BAD_IN_A_ROW} bad steps in a row are no accident: lower learning_rate")
         if self.ranks.is_main:
             self.progress.say(report)
-        if act == "rollback":
+        if action == "rollback":
             self.dog.sign(f"going back from step {step}")
             self.learner.roll_back(advance)
             if self.ranks.is_main:
                 self.progress.say(f"back at step {self.learner.step}; these windows are left out from now on")
             self._open_logs()
+        return action
 
     def _log(self, advance: Advance, seconds: float) -> None:
         result, step = advance.result, self.learner.step
         row: dict[str, Any] = {
             "step": step,
             "tokens": self.learner.tokens,
-            "loss": _number(result.loss),
+            "loss": finite_or_none(result.loss),
             "learning_rate": advance.learning_rate,
-            "grad_norm": _number(result.gradient_norm),
+            "grad_norm": finite_or_none(result.gradient_norm),
             **self.speed.of_step(result.tokens, seconds),
         }
-        if result.refused:
-            row["refused"] = result.refused
-        else:
+        if advance.finding:
+            row["finding"] = advance.finding
+        if not result.refused:
             self.loss = result.loss
         row |= self._validate_when_due()
         if self.metrics is not None:
@@ -199,11 +209,6 @@ class _Run:
         if now or self.is_due(self.config.checkpoint_every):
             self.dog.sign(f"saving step {self.learner.step}")
             self.learner.save(wait=now or self.has_ended)
-
-
-def _number(value: float) -> float | None:
-    """A number as JSON has it: it knows none that is not finite."""
-    return value if math.isfinite(value) else None
 
 
 def _train(run: _Run, stop: StopRequest) -> TrainResult:
