@@ -14,6 +14,7 @@ from schemas.errors import DivergedError, StageError
 from schemas.run import latest_step
 from training.checkpoints.loading import load_tokenizer
 from training.loop.bad_steps import BAD_STEPS_NAME, Action, append_bad_step
+from training.loop.event_files import EventFile, require_tensorboard
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
 from training.loop.learner import Advance, Learner
 from training.loop.parallel import is_sharded
@@ -53,6 +54,7 @@ class _Run:
     def __init__(self, prepared: PreparedRun, ranks: Ranks, dog: Watchdog) -> None:
         self.prepared, self.config, self.ranks, self.dog = prepared, prepared.config, ranks, dog
         require_snapshots(self.config, ranks.device)
+        require_tensorboard(self.config)
         self.check = self._begin_check()
         self.learner = Learner(prepared, ranks)
         self.tokenizer = load_tokenizer(prepared.folder)
@@ -62,6 +64,7 @@ class _Run:
             prepared.description.model, ranks, peak or peak_flops(ranks.device, self.config.precision), elapsed
         )
         self.bad_in_a_row = 0
+        self.events: EventFile | None = None
         self._open_logs()
 
     def _begin_check(self) -> RunCheck | None:
@@ -83,8 +86,15 @@ class _Run:
         losses = [row["loss"] for row in rows if row["loss"] is not None]
         self.loss = losses[-1] if losses else math.nan
         self.metrics = RunLog(folder, METRICS_NAME, step) if self.ranks.is_main else None
+        self.close()
+        self.events = EventFile(folder, step) if self.config.tensorboard and self.ranks.is_main else None
         self.samples = RunLog(folder, SAMPLES_NAME, step) if self.ranks.is_main else None
         self.progress = Progress(step, self.learner.last_step, self.config.progress_seconds)
+
+    def close(self) -> None:
+        """Write out what is kept of the logs."""
+        if self.events is not None:
+            self.events.close()
 
     @property
     def has_ended(self) -> bool:
@@ -168,6 +178,8 @@ class _Run:
         row |= self._validate_when_due()
         if self.metrics is not None:
             self.metrics.append(row)
+            if self.events is not None:
+                self.events.append(row)
             validation = self.validations[-1] if self.validations else None
             self.progress.step(step, result.loss, validation, advance.learning_rate, result.tokens)
         if self.check is not None:
@@ -253,5 +265,5 @@ def train(prepared: PreparedRun) -> TrainResult:
             watched(name, config.hang_seconds) as dog,
         ):
             run = _Run(prepared, ranks, dog)
-            with closing(run.learner):
+            with closing(run.learner), closing(run):
                 return _train(run, stop)
