@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,10 @@ from training.loop.watchdog import Watchdog, watched
 from training.planner.run_check import PlannedAndMeasured, RunCheck, begin_check
 from training.process_group import Ranks, join_ranks
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "ValidationJudge", "train"]
 
+# Told step and loss of each validation, says whether the run is to end there.
+ValidationJudge = Callable[[int, float], bool]
 # So many bad steps in a row are no accident of the data.
 _BAD_IN_A_ROW = 10
 
@@ -51,7 +54,8 @@ class TrainResult:
 class _Run:
     """A run with its logs."""
 
-    def __init__(self, prepared: PreparedRun, ranks: Ranks, dog: Watchdog) -> None:
+    def __init__(self, prepared: PreparedRun, ranks: Ranks, dog: Watchdog, judge: ValidationJudge | None) -> None:
+        self.judge, self.judged = judge, False
         self.prepared, self.config, self.ranks, self.dog = prepared, prepared.config, ranks, dog
         require_snapshots(self.config, ranks.device)
         require_tensorboard(self.config)
@@ -104,7 +108,7 @@ class _Run:
     @property
     def stopped_early(self) -> bool:
         """Whether validation says that it is enough."""
-        return has_stopped_learning(self.validations, self.config.patience)
+        return self.judged or has_stopped_learning(self.validations, self.config.patience)
 
     def advance(self) -> bool:
         """Train one step and log it; what comes of a bad one is in the settings.
@@ -200,6 +204,7 @@ class _Run:
         if found is None:
             return {}
         self.validations.append(found.loss)
+        self.judged = self.judge is not None and self.judge(self.learner.step, found.loss)
         return {"validation_loss": found.loss, "validation_loss_by_source": found.by_source}
 
     def sample_when_due(self) -> None:
@@ -242,8 +247,12 @@ def _train(run: _Run, stop: StopRequest) -> TrainResult:
     return TrainResult(run.learner.step, run.learner.tokens, run.loss, last, seconds, run.stopped_early, plan)
 
 
-def train(prepared: PreparedRun) -> TrainResult:
+def train(prepared: PreparedRun, judge: ValidationJudge | None = None) -> TrainResult:
     """Train a prepared run to its end; after a kill at any moment, the same call goes on and ends the same.
+
+    Args:
+        prepared: the run.
+        judge: ends the run early; of one process alone.
 
     Raises:
         StageError: stopped by SIGTERM or SIGINT, after saving a checkpoint.
@@ -264,6 +273,6 @@ def train(prepared: PreparedRun) -> TrainResult:
             stop_on_signals(config.grace_seconds, ranks.rank, ranks.size) as stop,
             watched(name, config.hang_seconds) as dog,
         ):
-            run = _Run(prepared, ranks, dog)
+            run = _Run(prepared, ranks, dog, judge)
             with closing(run.learner), closing(run):
                 return _train(run, stop)
