@@ -16,7 +16,7 @@ from training.generation.beam import beam_search
 from training.generation.sampling import next_token
 from training.generation.stream import before_stop, generate_ids
 from training.generation.tokens import decode, encode
-from training.loop.randomness import derived_seed
+from training.seeds import derived_seed
 
 __all__ = ["Text", "start_of", "write_texts"]
 
