@@ -42,14 +42,14 @@ SEED = 20261130
 LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "pl": "Polish", "fi": "Finnish"}
 LANGUAGES |= {"tr": "Turkish", "sv": "Swedish", "cy": "Welsh", "vi": "Vietnamese"}
 MODEL = "{context=128, layers=4, heads=4, width=128, band=32}"
-TRAIN = {"model": MODEL, "batch": 16, "steps": 600, "learning_rate": 0.003, "warmup_tokens": 50000}
-TRAIN |= {"checkpoint_every": 600, "sample_every": 0, "sample_tokens": 4, "validation_every": 200}
+TRAIN = {"model": MODEL, "batch": 16, "steps": 300, "learning_rate": 0.003, "warmup_tokens": 40000}
+TRAIN |= {"checkpoint_every": 300, "sample_every": 0, "sample_tokens": 4, "validation_every": 100}
 TUNE = {"batch": 32, "max_tokens": 8, "forgetting_windows": 200}
 METHODS: dict[str, dict[str, Any]] = {
     "full": {"learning_rate": 0.002},
     "lora": {"learning_rate": 0.01, "lora.rank": 16, "lora.alpha": 32},
 }
-EPOCHS = {"language": 12, "addition": 12, "book": 6}
+EPOCHS = {"language": 12, "addition": 3, "book": 5}
 
 Pairs = list[dict[str, str]]
 
@@ -144,7 +144,8 @@ def pretrain(folder: Path) -> Path:
     call("flows.cli", "run", "clean", "--input", pages, *where, *key, "--set", "rules=[]")
     call("flows.cli", "run", "tokenizer", *where, *split, "--set", "vocabulary_size=1000")
     call("flows.cli", "run", "tokenize", *where, *split)
-    call("flows.cli", "run", "mix", *where, *sets({"sequence_length": 128, "samples": TRAIN["batch"] * TRAIN["steps"]}))
+    plan = {"name": "main", "sequence_length": 128, "samples": TRAIN["batch"] * TRAIN["steps"]}
+    call("flows.cli", "run", "mix", *where, *sets(plan))
     call("training", "train", "--root", root, "--mixture", "main", "--run", run, *sets(TRAIN))
     last = json.loads((run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     about = f"{last['tokens']:,} tokens of books to a loss of {last['loss']:.2f}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from schemas.configs.evaluate import EvaluateConfig
-from schemas.configs.finetune import FinetuneConfig
+from schemas.configs.finetune import FinetuneConfig, LoraSettings
 from schemas.errors import ConfigError, InputError
 from schemas.run import latest_step, read_run
 from schemas.tasks import Pair
@@ -24,6 +25,7 @@ from training.finetuning.learn import answer_loss
 from training.finetuning.pair_files import read_pairs
 from training.finetuning.result import FinetuneResult
 from training.finetuning.samples import encode_pairs
+from training.loop.randomness import derived_seed
 
 STORY_WORDS = "the a red old small cat dog bird sees likes follows house tree road in on near quickly often never"
 WORDS = STORY_WORDS.split()
@@ -264,3 +266,41 @@ def test_one_suite_is_scored_before_and_after_and_held_out_text_tells_what_was_f
     assert finetune(trained_run, files[0], str(tmp_path / "none"), none).forgetting.note == (
         "not asked for (forgetting_windows is 0)"
     )
+
+
+ANIMALS = ("cat", "dog", "bird")
+TASKS = {
+    "first word": lambda first, _second: first,
+    "second word": lambda _first, second: second,
+    "animal": lambda first, second: "likes" if {first, second} & set(ANIMALS) else "never",
+}
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("task", TASKS)
+def test_held_out_items_of_three_tasks_gain_over_three_standard_errors(
+    trained_run: str, tmp_path: Path, task: str, method: str
+) -> None:
+    rows = [
+        {"prompt": f"{first} and {second}:", "answer": TASKS[task](first, second)}
+        for first, second in itertools.product(WORDS[2:12], WORDS[2:12])
+    ]
+    rows.sort(key=lambda row: derived_seed(row["prompt"]))
+    train, test = write(tmp_path / "train.jsonl", rows[25:]), write(tmp_path / "test.jsonl", rows[:25])
+    config = FinetuneConfig(
+        method=method,
+        lora=LoraSettings(rank=16, alpha=32),
+        epochs=30,
+        batch=16,
+        learning_rate=0.03 if method == "lora" else 0.01,
+        max_tokens=3,
+        precision="fp32",
+        forgetting_windows=0,
+    )
+    result = finetune(trained_run, train, str(tmp_path / "out"), config, test)
+    change = result.scores["exact_match"].change
+    assert change.value is not None
+    assert change.standard_error is not None
+    assert change.value > 3 * change.standard_error
+    assert (result.trainable_parameters < result.parameters) == (method == "lora")
+    assert (result.state_bytes < 12 * result.parameters) == (method == "lora")
