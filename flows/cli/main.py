@@ -27,6 +27,7 @@ from flows.cli import (
     run_command,
     services_commands,
     takedown_command,
+    tensorboard_command,
     trace_command,
     training_commands,
     verify_command,
@@ -59,6 +60,7 @@ verify_command.register(app)
 demo_command.register(app)
 services_commands.register(app)
 doctor_command.register(app)
+tensorboard_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
 backfill_command.register(app)

@@ -52,6 +52,7 @@ class TrainConfig(StageConfig):
             "evaluate_data",
             "evaluate_limit",
             "evaluate_share",
+            "tensorboard",
         ]
     )
 
@@ -126,14 +127,19 @@ class TrainConfig(StageConfig):
     on_bad_step: Literal["stop", "skip", "rollback"] = Field(
         default="stop",
         title="On a bad step",
-        description="loss or gradient not finite, or a spike: stop, leave the weights as they are and go on, or go "
-        "back to the last checkpoint and leave the step's windows out",
+        description="loss or gradient not finite: stop, leave the weights as they are and go on, or go back to the "
+        "last checkpoint and leave the step's windows out",
+    )
+    on_spike: Literal["report", "stop", "skip", "rollback"] = Field(
+        default="report",
+        title="On a spike",
+        description="report: train on it all the same and write it down; else as on a bad step",
     )
     spike_deviations: float | None = Field(
-        default=None,
+        default=6.0,
         title="Spike",
         description="standard deviations over the mean of the last good steps, of loss or gradient norm, that make a "
-        "step bad; empty: none do",
+        "step a spike; empty: none do",
         gt=0,
     )
     spike_steps: int = Field(
@@ -214,6 +220,11 @@ class TrainConfig(StageConfig):
         title="Peak",
         description="TFLOP/s of one device, for MFU; empty: as published for a known GPU, measured on a CPU",
         gt=0,
+    )
+    tensorboard: bool = Field(
+        default=False,
+        title="TensorBoard",
+        description="write metrics as event files too, in <run>/tensorboard (package tensorboard)",
     )
     verify_shards: bool = Field(
         default=True, title="Verify shards", description="read all tokens once at the start and compare their checksums"

@@ -48,7 +48,8 @@ class _ChunkedLoss(torch.autograd.Function):
         kind = hidden_ND.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden_ND.dtype
         low_ND, low_VD = hidden_ND.to(dtype), weight_PD[:vocabulary].to(dtype)
-        hidden_gradient, weight_gradient = torch.empty_like(hidden_ND), torch.zeros_like(weight_PD)
+        hidden_gradient = torch.empty_like(hidden_ND)
+        weight_gradient = torch.zeros_like(weight_PD) if ctx.needs_input_grad[1] else None
         loss = hidden_ND.new_zeros((), dtype=torch.float32)
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(hidden_ND), at_once):
@@ -58,14 +59,16 @@ class _ChunkedLoss(torch.autograd.Function):
                 loss += part_loss
                 gradient_CV = gradient.to(dtype)
                 hidden_gradient[part] = gradient_CV @ low_VD
-                weight_gradient[:vocabulary] += gradient_CV.T @ low_ND[part]
+                if weight_gradient is not None:
+                    weight_gradient[:vocabulary] += gradient_CV.T @ low_ND[part]
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor | None, None, None, None]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * outputs[0], weight_gradient * outputs[0], None, None, None
+        weights = None if weight_gradient is None else weight_gradient * outputs[0]
+        return hidden_gradient * outputs[0], weights, None, None, None
 
 
 def chunked_loss(

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from schemas.configs.model import ModelConfig
-from training.loop.randomness import derived_seed, dropout_randomness
+from training.loop.randomness import dropout_randomness
 from training.loop.step import MicroBatch, StepResult, train_step
 from training.model.gpt import GPT
 from training.model.loss import IGNORED_LABEL
+from training.seeds import derived_seed
 
 SHAPE = ModelConfig(vocabulary_size=50, context=16, layers=2, heads=2, width=16, band=4)
 CPU = torch.device("cpu")
