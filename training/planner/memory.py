@@ -40,7 +40,7 @@ Device = Literal["cpu", "cuda"]
 CHECKPOINTING: tuple[Checkpointing, ...] = ("none", "selective", "block")
 _NUMBER = 4  # bytes of weights, gradients, moments and the residual stream
 _STATISTICS = 16  # mean and inverse deviation of two norms
-# As in `training.model.attention`: up to here a CPU writes the weights of dense layers out.
+# As in `training.model.attention`: up to here a CPU writes the weights of dense layers out, in bf16 or with dropout.
 _EXPLICIT_LENGTH = 512
 # As in `training.loop.validation`.
 _VALIDATION_WINDOWS = 8
@@ -101,7 +101,7 @@ def _attention_bytes(model: ModelConfig, band: int | None, size: int, device: De
         kept, weights = int(5 * size * model.width * filled), int(2 * band * model.heads * filled)
     else:
         kept = 3 * size * model.width
-        if device == "cpu" and (model.context <= _EXPLICIT_LENGTH or dropout):
+        if device == "cpu" and (dropout or (model.context <= _EXPLICIT_LENGTH and size != _NUMBER)):
             weights = model.context * model.heads
         else:
             kept += 4 * model.heads  # the logarithm of each query's sum

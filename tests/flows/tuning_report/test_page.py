@@ -60,7 +60,7 @@ def test_a_study_without_a_whole_trial_has_no_page(tmp_path: Path):
     with pytest.raises(InputError, match=r"no study in .* \(it has no trials.json\)"):
         write_tuning_page(str(tmp_path))
     write_rows(str(tmp_path), StudyRows(mixture="main", tokens=1, planned=1, rows=ROWS[2:]))
-    with pytest.raises(InputError, match="no trial of the study in .* came to its end"):
+    with pytest.raises(InputError, match=r"no trial of the study in .* came to its end"):
         write_tuning_page(str(tmp_path))
 
 
