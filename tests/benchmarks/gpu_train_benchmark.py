@@ -1,6 +1,5 @@
 """Training speed on one GPU: GPT-3 125M and 1.3B at 2,048 tokens, bf16, dense and banded; where the time goes.
 
-
     python tests/benchmarks/gpu_train_benchmark.py            # ends within eight minutes
     python tests/benchmarks/gpu_train_benchmark.py --dry-run  # the same code at toy sizes, on a CPU
 

@@ -48,12 +48,12 @@ class Contestant:
         return f"{'compiled' if self.compiled else 'eager'}, {settings}"
 
 
-def contestants(modes: list[str]) -> list[Contestant]:
+def contestants(modes: list[str], peers: list[str]) -> list[Contestant]:
     """Everybody: ours ships with what "equal" gives the others."""
     found = []
     for compiled in (mode == "compiled" for mode in modes):
         found.append(Contestant("corpusmill", compiled, True))
-        found += [Contestant(name, compiled, equal) for name in PEERS for equal in (False, True)]
+        found += [Contestant(name, compiled, equal) for name in peers for equal in (False, True)]
     return found
 
 
@@ -139,7 +139,7 @@ def measure(shape: str, precision: str, options: argparse.Namespace) -> dict[Con
 
     vocabulary, _, sizes = SHAPES[shape]
     flops = flops_per_token(ModelConfig(vocabulary_size=vocabulary, sparse=False, **sizes), "full")
-    everybody = contestants(options.modes)
+    everybody = contestants(options.modes, options.peers)
     size = options.together or (2 if shape == "124M" else len(everybody))
     best: dict[Contestant, float] = {}
     peaks: list[float] = []
@@ -183,6 +183,7 @@ def main() -> int:
     parser.add_argument("--shapes", nargs="*", default=["4M", "11M", "124M"], choices=list(SHAPES), metavar="SHAPE")
     parser.add_argument("--precisions", nargs="*", default=["fp32", "bf16"], choices=("fp32", "bf16"))
     parser.add_argument("--modes", nargs="*", default=["eager", "compiled"], choices=("eager", "compiled"))
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, metavar="NAME")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=4.0, help="of one turn")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

@@ -54,16 +54,14 @@ def test_the_gpu_benchmark_runs_at_toy_sizes_on_a_cpu(repository: Path, tmp_path
 
 @pytest.mark.slow
 def test_the_cpu_benchmark_takes_turns_and_says_what_ours_is_beside_each(repository: Path):
-    words = ["--shapes", "tiny", "--modes", "eager", "--precisions", "fp32", "--rounds", "1", "--seconds", "0.05"]
+    words = ["--peers", "nanoGPT's way", "--shapes", "tiny", "--modes", "eager", "--precisions", "fp32", "--rounds", "1", "--seconds", "0.05"]
     told = script(repository, "train_benchmark.py", *words, "--threads", "1", "--clock", "process_time")
     rows = re.findall(r"\| tiny \| fp32 \| ([^|]+) \| eager, ([^|]+) \| ([\d,]+) \| \d+% \| ([\d.]+) \|", told)
     assert [row[:2] for row in rows] == [
         ("corpusmill", "as it ships"),
         ("nanoGPT's way", "as it ships"),
         ("nanoGPT's way", "equal"),
-        ("transformers", "as it ships"),
-        ("transformers", "equal"),
     ]
     speeds = [float(row[2].replace(",", "")) for row in rows]
     assert [float(row[3]) for row in rows] == pytest.approx([speeds[0] / one for one in speeds], abs=0.02)
-    assert f"tiny, fp32: {speeds[0] / max(speeds[1], speeds[3]):.2f} times the best peer as it ships." in told
+    assert f"tiny, fp32: {speeds[0] / speeds[1]:.2f} times the best peer as it ships." in told

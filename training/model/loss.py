@@ -69,6 +69,7 @@ class _ChunkedLoss(torch.autograd.Function):
                 del logits_CV, gradient
                 hidden_gradient[part] = gradient_CV @ low_VD
                 weight_gradient[:vocabulary] += gradient_CV.T @ learned_ND[part]
+                del gradient_CV  # else it would stay while the next chunk's logits are made
         hidden_gradient.masked_fill_(ignored_N1, 0.0)
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         return loss
