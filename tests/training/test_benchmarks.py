@@ -54,7 +54,20 @@ def test_the_gpu_benchmark_runs_at_toy_sizes_on_a_cpu(repository: Path, tmp_path
 
 @pytest.mark.slow
 def test_the_cpu_benchmark_takes_turns_and_says_what_ours_is_beside_each(repository: Path):
-    words = ["--peers", "nanoGPT's way", "--shapes", "tiny", "--modes", "eager", "--precisions", "fp32", "--rounds", "1", "--seconds", "0.05"]
+    words = [
+        "--peers",
+        "nanoGPT's way",
+        "--shapes",
+        "tiny",
+        "--modes",
+        "eager",
+        "--precisions",
+        "fp32",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.05",
+    ]
     told = script(repository, "train_benchmark.py", *words, "--threads", "1", "--clock", "process_time")
     rows = re.findall(r"\| tiny \| fp32 \| ([^|]+) \| eager, ([^|]+) \| ([\d,]+) \| \d+% \| ([\d.]+) \|", told)
     assert [row[:2] for row in rows] == [
