@@ -9,7 +9,7 @@ from typing import Any
 from schemas.configs.base import load_config
 from schemas.configs.finetune import FinetuneConfig
 from schemas.run import require_run
-from schemas.tasks import read_suite
+from schemas.suites import read_suite
 from training.finetuning.pair_files import read_pairs
 
 __all__ = ["add_arguments", "run"]
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for file in filter(None, files.values()):
         read_pairs(file, config)
     if arguments.suite:
-        read_suite(arguments.suite)
+        read_suite(arguments.suite, config.suite_data)
     from training.finetuning.finetune import finetune
     from training.finetuning.job import Sources
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from schemas.configs.generate import GenerateConfig
 from training.checkpoints import LoadedModel
-from training.evaluation.likelihood import in_batches, rows_at_once
+from training.evaluation.token_scores import in_batches, rows_at_once
 from training.generation.batch import answer_batch
 from training.generation.beam import beam_search
 from training.generation.sampling import next_token

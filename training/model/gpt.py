@@ -86,6 +86,24 @@ class GPT(nn.Module):
         Raises:
             ValueError: the sequences are longer than the context.
         """
+        x_BTD = self.hidden(tokens_BT, cache, documents_BT, positions_BT)
+        if labels_BT is not None:
+            vocabulary = self.config.vocabulary_size
+            return chunked_loss(x_BTD.flatten(0, 1), self.token_embedding.weight, labels_BT.flatten(), vocabulary)
+        return self.logits(x_BTD)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits (…, V) of hidden states (…, D)."""
+        return functional.linear(x, self.token_embedding.weight)[..., : self.config.vocabulary_size]
+
+    def hidden(
+        self,
+        tokens_BT: Tensor,
+        cache: KeyValueCache | None = None,
+        documents_BT: Tensor | None = None,
+        positions_BT: Tensor | None = None,
+    ) -> Tensor:
+        """What logits are made of, (B, T, D), after the last norm; see `forward`."""
         start = 0 if cache is None else cache.length
         end = start + tokens_BT.shape[1]
         if end > self.config.context:
@@ -96,11 +114,7 @@ class GPT(nn.Module):
         for layer, block in enumerate(self.blocks):
             kept = None if cache is None else cache.layers[layer]
             x_BTD = block(x_BTD, kept, documents_BT, masks.get(self.config.band_of_layer(layer)))
-        x_BTD = self.norm(x_BTD)
-        vocabulary = self.config.vocabulary_size
-        if labels_BT is not None:
-            return chunked_loss(x_BTD.flatten(0, 1), self.token_embedding.weight, labels_BT.flatten(), vocabulary)
-        return functional.linear(x_BTD, self.token_embedding.weight)[..., :vocabulary]
+        return self.norm(x_BTD)  # type: ignore[no-any-return]
 
     def _masks(self, tokens_BT: Tensor, documents_BT: Tensor | None) -> dict[int | None, BlockMask]:
         """By band, masks for the layers that FlexAttention computes: on a GPU, without dropout of weights."""
