@@ -284,5 +284,5 @@ def train(prepared: PreparedRun, judge: ValidationJudge | None = None) -> TrainR
             watched(name, config.hang_seconds) as dog,
         ):
             run = _Run(prepared, ranks, dog, judge)
-            with closing(run.learner), closing(run):
+            with closing(run.learner):
                 return _train(run, stop)
