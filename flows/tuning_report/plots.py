@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from flows.report.drawing import ACCENT, INK, MUTED, SERIES, SURFACE, figure, label_axes, to_svg
+from flows.report.numbers import as_compact
 from training.tuning.results import TrialRow
 
 __all__ = ["family_of", "plot_checks", "plot_learning_rates"]
@@ -59,6 +61,10 @@ def plot_learning_rates(rows: Sequence[TrialRow], best: TrialRow) -> Markup:
             label=f"the best: {best.values['learning_rate']:.2e}",
         )
         axes.set_xscale("log")
+        # Text is not parsed as mathematics in our plots, so powers of ten would show their source.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(top=_top(rows))
         label_axes(axes, "Loss over learning rate", "learning rate", "validation loss, nats a token")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -82,6 +88,7 @@ def plot_checks(rows: Sequence[TrialRow], best: TrialRow, tokens: int, checks: i
         axes.plot([], [], color=ACCENT, marker="x", linestyle="", label="ended early")
         axes.set_ylim(top=_top([row for row in rows if row.losses]) + 1.0)
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: as_compact(value)))
         label_axes(axes, "How they got there", "tokens", "validation loss, nats a token")
         axes.legend(loc="upper right")
         return to_svg(drawn, "checks", f"Validation loss of {len(rows)} trials over tokens")

@@ -39,7 +39,7 @@ class FinetuneConfig(StageConfig):
     operational: ClassVar[frozenset[str]] = frozenset(["score_batch"])
     # They decide what is measured, not what is trained.
     measuring: ClassVar[frozenset[str]] = frozenset(
-        ["test_limit", "max_tokens", "stop", "suite_limit", "forgetting_windows"]
+        ["test_limit", "max_tokens", "stop", "suite_data", "suite_limit", "forgetting_windows"]
     )
 
     step: int | None = Field(
@@ -97,6 +97,11 @@ class FinetuneConfig(StageConfig):
         ge=0,
         title="Forgetting",
         description="Held-out windows of each pretraining source whose loss is taken before and after; 0: none.",
+    )
+    suite_data: str | None = Field(
+        default=None,
+        title="Suite data",
+        description="Folder that the suite's files are in; empty: that of the suite. Shipped suites need it.",
     )
     suite_limit: int | None = Field(
         default=None, ge=1, title="Suite limit", description="Items of a task of the suite at most; empty: all."

@@ -52,7 +52,6 @@ class TrainConfig(StageConfig):
             "evaluate_data",
             "evaluate_limit",
             "evaluate_share",
-            "tensorboard",
         ]
     )
 
@@ -220,11 +219,6 @@ class TrainConfig(StageConfig):
         title="Peak",
         description="TFLOP/s of one device, for MFU; empty: as published for a known GPU, measured on a CPU",
         gt=0,
-    )
-    tensorboard: bool = Field(
-        default=False,
-        title="TensorBoard",
-        description="write metrics as event files too, in <run>/tensorboard (package tensorboard)",
     )
     verify_shards: bool = Field(
         default=True, title="Verify shards", description="read all tokens once at the start and compare their checksums"

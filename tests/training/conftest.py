@@ -57,46 +57,6 @@ def story(seed: int, words: int) -> str:
 CorpusFactory = Callable[..., MixturePlan]
 
 
-def _with_indexes(corpus_root: CorpusRoot, plan: MixturePlan) -> MixturePlan:
-    """The plan with an index for each source, in which documents end at the end-of-text ids of the tokens."""
-    streams = []
-    for stream, tokens in zip(plan.train, open_streams(corpus_root, plan, "train"), strict=True):
-        ids = np.empty(stream.tokens, dtype=np.int64)
-        tokens.read(0, ids)
-        ends = np.flatnonzero(ids == plan.end_of_text) + 1
-        starts = np.concatenate([[0], ends[:-1]])
-        folder, _, _ = stream.shards[0].path.rpartition("/")
-        header = IndexHeader(
-            tokenizer=plan.tokenizer,
-            tokenizer_fingerprint=plan.tokenizer_fingerprint,
-            source=stream.source,
-            partition="one",
-            split="train",
-            documents=len(starts),
-            tokens=stream.tokens,
-        )
-        rows = {"start": starts, "length": ends - starts, "document_id": [n.to_bytes(16) for n in range(len(starts))]}
-        rows |= {name: [0] * len(starts) for name in ("piece", "characters", "utf8_bytes")}
-        rows |= {name: [None] * len(starts) for name in TOKEN_INDEX.names if name not in rows}
-        place = corpus_root.folder.child(folder)
-        with place.open_write("index.parquet") as file:
-            pq.write_table(pa.table(rows, schema=index_schema(header)), file, row_group_size=7)
-        reference = IndexRef(
-            path=f"{folder}/index.parquet",
-            documents=len(starts),
-            tokens=stream.tokens,
-            checksum=file_checksum(place, "index.parquet"),
-        )
-        streams.append(stream.model_copy(update={"indexes": (reference,)}))
-    return plan.model_copy(update={"train": tuple(streams)})
-
-
-@pytest.fixture
-def with_indexes() -> Callable[[CorpusRoot, MixturePlan], MixturePlan]:
-    """Writes the indexes of a plan's training streams, documents numbered in each; gives the plan that pins them."""
-    return _with_indexes
-
-
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
     """Tiny tensors gain nothing from threads, and on busy cores threads wait for each other at every operation."""
@@ -185,3 +145,43 @@ def trained_run(_trained_once: Path, tmp_path: Path) -> str:
     """A copy of a run of 100 steps that has learned which word follows which."""
     shutil.copytree(_trained_once, tmp_path / "trained")
     return str(tmp_path / "trained")
+
+
+def _with_indexes(corpus_root: CorpusRoot, plan: MixturePlan) -> MixturePlan:
+    """The plan with an index for each source, in which documents end at the end-of-text ids of the tokens."""
+    streams = []
+    for stream, tokens in zip(plan.train, open_streams(corpus_root, plan, "train"), strict=True):
+        ids = np.empty(stream.tokens, dtype=np.int64)
+        tokens.read(0, ids)
+        ends = np.flatnonzero(ids == plan.end_of_text) + 1
+        starts = np.concatenate([[0], ends[:-1]])
+        folder, _, _ = stream.shards[0].path.rpartition("/")
+        header = IndexHeader(
+            tokenizer=plan.tokenizer,
+            tokenizer_fingerprint=plan.tokenizer_fingerprint,
+            source=stream.source,
+            partition="one",
+            split="train",
+            documents=len(starts),
+            tokens=stream.tokens,
+        )
+        rows = {"start": starts, "length": ends - starts, "document_id": [n.to_bytes(16) for n in range(len(starts))]}
+        rows |= {name: [0] * len(starts) for name in ("piece", "characters", "utf8_bytes")}
+        rows |= {name: [None] * len(starts) for name in TOKEN_INDEX.names if name not in rows}
+        place = corpus_root.folder.child(folder)
+        with place.open_write("index.parquet") as file:
+            pq.write_table(pa.table(rows, schema=index_schema(header)), file, row_group_size=7)
+        reference = IndexRef(
+            path=f"{folder}/index.parquet",
+            documents=len(starts),
+            tokens=stream.tokens,
+            checksum=file_checksum(place, "index.parquet"),
+        )
+        streams.append(stream.model_copy(update={"indexes": (reference,)}))
+    return plan.model_copy(update={"train": tuple(streams)})
+
+
+@pytest.fixture
+def with_indexes() -> Callable[[CorpusRoot, MixturePlan], MixturePlan]:
+    """Writes the indexes of a plan's training streams, documents numbered in each; gives the plan that pins them."""
+    return _with_indexes

@@ -105,7 +105,7 @@ def _scored(model: GPT, groups: list[_Group], batch: int) -> Steps[list[TokenSco
         part = rows[start : start + batch]
         own = None
         if cache is not None:
-            own = cache.copy_of(torch.tensor([n for n, _ in part], device=model.token_embedding.weight.device))
+            own = cache.take(torch.tensor([n for n, _ in part], device=model.token_embedding.weight.device))
         found += token_scores(model, [ids for _, ids in part], scored[start : start + batch], own)
         yield
     return found

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     for file in filter(None, files.values()):
         read_pairs(file, config)
     if arguments.suite:
-        read_suite(arguments.suite)
+        read_suite(arguments.suite, config.suite_data)
     from training.finetuning.finetune import finetune
     from training.finetuning.job import Sources
 

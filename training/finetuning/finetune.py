@@ -52,7 +52,7 @@ def _score(job: Job, loaded: LoadedModel, run: str, say: Callable[[str], None]) 
     return _Scores(
         score_pairs(loaded, job.test, config) if job.test else [],
         score_text(loaded, config.forgetting_windows, config.score_batch),
-        None if suite is None else score_suite(run, step, suite, config.suite_limit, say),
+        None if suite is None else score_suite(run, step, suite, config, say),
     )
 
 

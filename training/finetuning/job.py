@@ -13,7 +13,7 @@ from schemas.errors import ConfigError, InputError
 from schemas.manifest import fingerprint
 from schemas.run import RunConfig, latest_step, require_run
 from schemas.storage import open_input
-from schemas.suites import read_suite
+from schemas.suites import read_suite, suite_text
 from schemas.tasks import Pair
 from training.finetuning.pair_files import read_pairs
 
@@ -62,7 +62,7 @@ class Job:
                 "version": FINETUNE_VERSION,
                 "run": self.description.model_dump(mode="json", exclude={"root", "mixture", "base"}),
                 "test": [pair.model_dump(mode="json") for pair in self.test],
-                "suite": _suite_digests(self.sources.suite),
+                "suite": _suite_digests(self.sources.suite, self.config.suite_data),
                 "measuring": self.config.model_dump(mode="json", include=set(self.config.measuring)),
             }
         )
@@ -80,12 +80,12 @@ def _digest(url: str) -> str:
         return hashlib.blake2b(stream.read(), digest_size=32).hexdigest()
 
 
-def _suite_digests(suite: str | None) -> list[str]:
-    """Of a suite's file and of all that it names."""
+def _suite_digests(suite: str | None, data: str | None) -> list[str]:
+    """A suite, and digests of all files that it names."""
     if suite is None:
         return []
-    tasks = read_suite(suite).tasks
-    return [_digest(path) for path in (suite, *(p for t in tasks for p in (t.items, t.examples) if p is not None))]
+    read = read_suite(suite, data)
+    return [suite_text(read), *(_digest(path) for task in read.tasks for path in task.files)]
 
 
 def _settings(config: FinetuneConfig) -> dict[str, Any]:

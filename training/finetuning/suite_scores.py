@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.configs.evaluate import EvaluateConfig
+from schemas.configs.finetune import FinetuneConfig
 from schemas.storage import Folder
 from training.evaluation.evaluate import evaluate
 from training.evaluation.results import EvaluationResult, ItemRecord, Score, read_records, result_name
@@ -35,7 +36,7 @@ Records = dict[tuple[str, int, str], ItemRecord]
 
 
 def score_suite(
-    run: str, step: int | None, suite: str, limit: int | None, say: Callable[[str], None]
+    run: str, step: int | None, suite: str, finetune: FinetuneConfig, say: Callable[[str], None]
 ) -> tuple[EvaluationResult, Records]:
     """Scores and records of a run, taken now or found in its folder.
 
@@ -43,7 +44,9 @@ def score_suite(
         InputError: something that the suite needs is missing.
         ConfigError: the suite is malformed.
     """
-    config = EvaluateConfig(step=step, limit=limit, untrained=False, bigram=False)
+    config = EvaluateConfig(
+        step=step, limit=finetune.suite_limit, data=finetune.suite_data, untrained=False, bigram=False
+    )
     result = evaluate(run, suite, config, say)
     records = read_records(Folder(run).child("scores"), result_name(result.suite, result.step))
     return result, {(record.task, record.shots, record.id): record for record in records}

@@ -81,6 +81,6 @@ def beam_search(
                 alive.append(_Beam(ids, total, parent))
         if not alive or alive[0].log_probability / _penalty(max_tokens, length_penalty) <= best_score:
             break
-        cache.take(torch.tensor([beam.parent for beam in alive], device=device))
+        cache = cache.take(torch.tensor([beam.parent for beam in alive], device=device))
         pending_BT = torch.tensor([[beam.ids[-1]] for beam in alive], device=device)
     return list(best or ())

@@ -35,12 +35,7 @@ class LayerCache:
         positions_S = torch.arange(self.length - k_BHTK.shape[2], self.length, device=k_BHTK.device)
         return k_BHTK, v_BHTK, positions_S
 
-    def take(self, rows_B: Tensor) -> None:
-        """Keep these rows, in this order; a row may be taken often."""
-        if self._keys is not None and self._values is not None:
-            self._keys, self._values = (x.index_select(0, rows_B) for x in (self._keys, self._values))
-
-    def copy_of(self, rows_R: Tensor) -> LayerCache:
+    def take(self, rows_R: Tensor) -> LayerCache:
         """A cache of its own for some of the sequences (R), each as often as it is named."""
         taken = LayerCache(None if self._kept is None else self._kept + 1)
         taken.length = self.length
@@ -61,13 +56,8 @@ class KeyValueCache:
         """Positions seen so far."""
         return self.layers[0].length
 
-    def take(self, rows_B: Tensor) -> None:
-        """Keep these sequences of the batch, in this order; one may be taken often."""
-        for layer in self.layers:
-            layer.take(rows_B)
-
-    def copy_of(self, rows_R: Tensor) -> KeyValueCache:
+    def take(self, rows_R: Tensor) -> KeyValueCache:
         """The caches of some of the sequences (R), each as often as it is named; this one stays as it is."""
         taken = KeyValueCache(self._shape)
-        taken.layers = [layer.copy_of(rows_R) for layer in self.layers]
+        taken.layers = [layer.take(rows_R) for layer in self.layers]
         return taken

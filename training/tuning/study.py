@@ -51,7 +51,8 @@ def _pruner(tune: TuneConfig) -> BasePruner:
         return NopPruner()
     if tune.pruner == "halving":
         return SuccessiveHalvingPruner(min_resource=max(1, tune.checks // 4), reduction_factor=2)
-    return MedianPruner(n_startup_trials=tune.never_pruned, n_warmup_steps=1)
+    # The first quarter is warm-up, in which a low learning rate always looks well.
+    return MedianPruner(n_startup_trials=tune.never_pruned, n_warmup_steps=tune.checks // 4 + 1)
 
 
 def _open_study(out: Path, tune: TuneConfig) -> Study:

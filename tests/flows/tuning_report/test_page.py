@@ -53,6 +53,8 @@ def test_its_plots_are_in_the_page_and_nothing_is_asked_for(study: str):
     assert "Loss over learning rate" in page
     assert not re.search(r'(?:src|href)="(?!#)', page)
     assert "<script" not in page
+    assert "mathdefault" not in page, "ticks are numbers"
+    assert ">0.002<" in page.replace("\n", "")
     assert page == render_study(study)
 
 
