@@ -89,7 +89,11 @@ lock: setup ## resolve all versions anew into requirements/
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --extra dev pyproject.toml -o requirements/dev.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
-	  --extra pipelines --extra dataflow pyproject.toml -o requirements/worker.txt
+	  --extra pipelines --extra dataflow --extra s3 pyproject.toml -o requirements/worker.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
+	  --extra training --extra s3 pyproject.toml -o requirements/trainer.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
+	  --extra flows --extra dataflow --extra s3 pyproject.toml -o requirements/flows.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/worker.txt \
 	  requirements/bench.in -o requirements/bench.txt
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from flows.cli.output import complain, print_json
+from flows.cli.output import complain, print_json, show_table
 
 if TYPE_CHECKING:
     from flows.backfill.plan import Plan
@@ -27,7 +26,6 @@ _STYLES = {
 
 def show_grid(plan: Plan) -> None:
     """The grid partition × stage; partitions that are alike share a row."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -43,8 +41,7 @@ def show_grid(plan: Plan) -> None:
     for row in fold(plan):
         cells = [Text(text, _STYLES[name]) for text, name in zip(row.texts(), row.worst(), strict=True)]
         table.add_row(Text(row.name), f"{row.partitions:,}", *cells, Text(row.reason))
-    # Cut to the terminal's width where there is one; whole in files and pipes.
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    show_table(table)
     typer.echo(f"{len(plan.asked.keys):,} partitions: {summary(plan)}")
     if plan.tokenizer is not None:
         made = plan.tokenizer

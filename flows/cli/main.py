@@ -22,10 +22,12 @@ from flows.cli import (
     demo_command,
     doctor_command,
     flink_commands,
+    leaderboard_command,
     maintenance,
     run_command,
     services_commands,
     takedown_command,
+    tensorboard_command,
     trace_command,
     training_commands,
     verify_command,
@@ -58,9 +60,11 @@ verify_command.register(app)
 demo_command.register(app)
 services_commands.register(app)
 doctor_command.register(app)
+tensorboard_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
 backfill_command.register(app)
+leaderboard_command.register(app)
 watch_command.register(app)
 
 

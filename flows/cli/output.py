@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from schemas.corpus_root import CorpusRoot
 
-__all__ = ["complain", "existing_corpus", "print_json", "print_table", "working"]
+__all__ = ["complain", "existing_corpus", "print_json", "print_table", "show_table", "working"]
 
 _LINE_SECONDS = 2.0
+_WIDEST = 100_000  # characters; a table takes what its cells take
 
 
 def complain(message: str) -> None:
@@ -45,7 +48,6 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """A table on stdout; the first column is text, the others are numbers."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
@@ -53,8 +55,14 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    # Cut to the terminal's width where there is one; whole in files and pipes.
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    show_table(table)
+
+
+def show_table(table: Table) -> None:
+    """A table on stdout, cut to the terminal's width where there is one, whole in files and pipes."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else _WIDEST).print(table)
 
 
 class _ProgressLines:

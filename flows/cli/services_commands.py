@@ -1,4 +1,4 @@
-"""`corpusmill up|down|status`: the Prefect server and its workers on this machine."""
+"""`corpusmill up|down|status|deploy`: a Prefect server and workers on this machine, or one that runs elsewhere."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ _UP_HELP = (
 )
 _DOWN = "Stop the Prefect server and its workers; runs are given time to save what they have."
 _STATUS = "What is up: the server, its workers, its queues and what runs in them."
+_DEPLOY = "Set up a Prefect server that runs elsewhere: pool, queues, limits, automations and all deployments."
+_DEPLOY_HELP = (
+    f"{_DEPLOY}\n\n"
+    "PREFECT_API_URL says where it is, PREFECT_API_AUTH_STRING what it asks for. What is there is brought up to date. "
+    "Workers are yours to start: prefect worker start --type process --pool local.\n\n"
+    "Example: corpusmill deploy --set folder=/data"
+)
 _Home = Annotated[
     str | None,
     typer.Option(help="Folder of the server's files; $CORPUSMILL_PREFECT or ~/.corpusmill/prefect where not given."),
@@ -76,6 +83,31 @@ def _up(
     typer.echo("Stop it with `corpusmill down`; look at it with `corpusmill status`")
 
 
+def _deploy(
+    config: Annotated[str | None, typer.Option(help="A TOML file with a table [up].")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, key=value; may be given often.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=1, help="Seconds in which the server has to answer and to be set up.")
+    ] = 300,
+    as_json: _Json = False,
+) -> None:
+    from flows.services.elsewhere import deploy_elsewhere
+    from schemas.configs.base import load_config
+    from schemas.configs.up import UpConfig
+
+    settings = load_config(UpConfig, config, overrides or [])
+    with working("deploy") as tell:
+        about = deploy_elsewhere(settings, wait, tell)
+    if as_json:
+        print_json(about)
+    else:
+        typer.echo(
+            f"{about['api']} is set up; flows run in {about['folder']}, trainings hold a slot of {about['limit']}"
+        )
+
+
 def _down(home: _Home = None, as_json: _Json = False) -> None:
     from flows.services.home import services_home
     from flows.services.services import stop_services
@@ -120,5 +152,6 @@ def _status(home: _Home = None, as_json: _Json = False) -> None:
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("up", help=_UP_HELP, short_help=_UP)(_up)
+    app.command("deploy", help=_DEPLOY_HELP, short_help=_DEPLOY)(_deploy)
     app.command("down", help=f"{_DOWN}\n\nExample: corpusmill down", short_help=_DOWN)(_down)
     app.command("status", help=f"{_STATUS}\n\nExample: corpusmill status", short_help=_STATUS)(_status)

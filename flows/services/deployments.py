@@ -35,8 +35,7 @@ def apply_deployments(folder: str, env: Mapping[str, str]) -> None:
     """
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(deployments_file())],
-        cwd=folder,
-        env={**env, "PWD": folder},  # what `prefect.yaml` names as their working directory
+        env={**env, "PWD": folder},  # what `prefect.yaml` names as their working directory; it may be elsewhere
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

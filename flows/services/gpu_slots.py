@@ -17,8 +17,8 @@ _LEASE_SECONDS = 60.0
 
 
 def limit_name() -> str:
-    """The name of the concurrency limit of this machine's GPUs."""
-    return f"gpu:{socket.gethostname()}"
+    """The name of the concurrency limit of GPUs: as the environment says, or this machine's own."""
+    return os.environ.get(LIMIT_VARIABLE) or f"gpu:{socket.gethostname()}"
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from pipelines.decontamination.items import Item, item_of
 from schemas.errors import InputError
 from schemas.manifest import InputRecord
 from schemas.storage import Folder, join_url, open_input
-from schemas.tasks import read_suite
+from schemas.suites import read_suite
 
 __all__ = ["EvaluationFile", "digests_of", "find_files", "read_items"]
 

@@ -28,7 +28,7 @@ class DataflowConfig(StageConfig):
     image: str = Field(
         pattern=r"^[a-z0-9.-]+(:\d+)?/[a-z0-9._/-]+(:[\w.-]+|@sha256:[0-9a-f]{64})$",
         title="Worker image",
-        description="With a tag or digest; built from infra/dataflow/Dockerfile at the version that submits.",
+        description="With a tag or digest; built from infra/images/Dockerfile at the version that submits.",
     )
     workers: int = Field(4, ge=1, le=1000, title="Workers", description="Machines at most, where --workers says none.")
     machine_type: str = Field(

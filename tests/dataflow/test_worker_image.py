@@ -1,30 +1,12 @@
-"""The image's recipe and lock fit what submits jobs."""
+"""The image's lock fits what submits jobs; tests/infra has its recipe."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-
-def pins(lock: Path) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for name, version in re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^ ;\\]+)", lock.read_text(), re.MULTILINE):
-        found.setdefault(name, set()).add(version)
-    return found
-
-
-def test_workers_have_the_versions_that_submit(repository: Path) -> None:
-    workers, ours = pins(repository / "requirements/worker.txt"), pins(repository / "requirements/dev.txt")
-    assert {name: ours[name] for name in workers} == workers
-    recipe = (repository / "infra/dataflow/Dockerfile").read_text()
-    assert {re.search(r"^ARG BEAM=(.+)$", recipe, re.MULTILINE)[1]} == workers["apache-beam"]
-    python = re.search(r"^ARG PYTHON=(.+)$", recipe, re.MULTILINE)[1]
-    wanted = tomllib.loads((repository / "pyproject.toml").read_text())["project"]["requires-python"]
-    assert wanted == ">=3.11,<3.14"
-    assert python in ("3.11", "3.12", "3.13")
+from locks import pins
 
 
 def test_workers_have_every_package_that_a_data_stage_imports(repository: Path) -> None:

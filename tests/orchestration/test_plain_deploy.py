@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,25 @@ from pathlib import Path
 import pytest
 
 from flows.prefect_server import EmbeddedServer, own_settings, without_prefect
+from flows.services.events import ZOMBIES
 from flows.services.rest import PrefectRest
 
 pytestmark = pytest.mark.slow
+
+
+def _deploy_ours(env: dict[str, str], rest: PrefectRest) -> None:
+    """`corpusmill deploy` brings the same server to what `corpusmill up` would make of it, for a folder elsewhere."""
+    command = [sys.executable, "-m", "flows.cli", "deploy", "--set", "folder=/data", "--set", "gpu_slots=3", "--json"]
+    ours = {**env, "CORPUSMILL_GPU_LIMIT": "gpu:rack"}
+    done = subprocess.run(command, env=ours, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"api": env["PREFECT_API_URL"], "folder": "/data", "limit": "gpu:rack"}
+    for one in rest.all_of("/deployments/filter"):
+        assert one["pull_steps"] == [{"prefect.deployments.steps.set_working_directory": {"directory": "/data"}}]
+    queues = {one["name"]: one["concurrency_limit"] for one in rest.all_of("/work_pools/local/queues/filter")}
+    assert queues == {"default": None, "data": 2, "gpu": 3, "evaluate": 2}
+    assert rest.get("/v2/concurrency_limits/gpu:rack")["limit"] == 3
+    assert {one["name"] for one in rest.all_of("/automations/filter")} == set(ZOMBIES)
 
 
 def test_plain_prefect_deploys_all_on_a_clean_server(repository: Path, tmp_path: Path) -> None:
@@ -41,5 +58,6 @@ def test_plain_prefect_deploys_all_on_a_clean_server(repository: Path, tmp_path:
             assert one["work_queue_name"] in {"data", "gpu", "evaluate"}
             assert one["enforce_parameter_schema"] is True
         assert os.environ.get("PREFECT_API_URL") != server.url
+        _deploy_ours(env, rest)
     finally:
         server.stop()

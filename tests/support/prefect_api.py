@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -13,6 +14,7 @@ from processes import wait_until
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _SECONDS = 240.0
+_PAUSES = (0.5, 1, 2, 4, 8, 0)
 
 
 class PrefectApi:
@@ -38,8 +40,16 @@ class PrefectApi:
             self._csrf()
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.address}/api/{path}", data, self._headers)
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
-            return json.loads(answer.read() or b"null")
+        for pause in _PAUSES:
+            try:
+                with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+                    return json.loads(answer.read() or b"null")
+            except urllib.error.HTTPError as error:
+                # A database that is locked for a moment: nothing has been changed then, as Prefect's clients know.
+                if error.code != 503 or not pause:
+                    raise
+                time.sleep(pause)
+        raise AssertionError("the last pause is none")
 
     def refusal(self, path: str, body: Any) -> tuple[int, str]:
         """Status and text of an answer that refuses."""

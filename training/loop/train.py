@@ -15,6 +15,7 @@ from schemas.errors import DivergedError, StageError
 from schemas.run import latest_step
 from training.checkpoints.loading import load_tokenizer
 from training.loop.bad_steps import BAD_STEPS_NAME, Action, append_bad_step
+from training.loop.evaluations import Evaluations, require_whole_model
 from training.loop.event_files import EventFile, require_tensorboard
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
 from training.loop.learner import Advance, Learner
@@ -70,6 +71,10 @@ class _Run:
         self.bad_in_a_row = 0
         self.events: EventFile | None = None
         self._open_logs()
+        require_whole_model(self.config, is_sharded(self.config, prepared.description.model, ranks))
+        self.evaluations = None
+        if self.config.evaluate_every and ranks.is_main:
+            self.evaluations = Evaluations(prepared, self.tokenizer, self.progress.say)
 
     def _begin_check(self) -> RunCheck | None:
         """Plan what this process is to take; where it is one of many, the estimate would be of another thing."""
@@ -180,6 +185,8 @@ class _Run:
         if not result.refused:
             self.loss = result.loss
         row |= self._validate_when_due()
+        if self.evaluations is not None:
+            row["evaluation_seconds"] = self.evaluations.spent_seconds()
         if self.metrics is not None:
             self.metrics.append(row)
             if self.events is not None:
@@ -207,6 +214,19 @@ class _Run:
         self.judged = self.judge is not None and self.judge(self.learner.step, found.loss)
         return {"validation_loss": found.loss, "validation_loss_by_source": found.by_source}
 
+    def evaluate_when_due(self, step_seconds: float) -> None:
+        """Begin to score the suite at the steps that are to have scores, and go on with what was begun before."""
+        if self.evaluations is None:
+            return
+        self.dog.sign(f"evaluating after step {self.learner.step}")
+        self.evaluations.go_on(step_seconds)
+        if self.has_ended:
+            self.evaluations.finish()
+        if self.is_due(self.config.evaluate_every):
+            self.evaluations.begin(self.learner.trainee.gpt, self.learner.step)
+        if self.has_ended:
+            self.evaluations.finish()
+
     def sample_when_due(self) -> None:
         """Write sample texts at the steps that are to have them."""
         config, model = self.config, self.learner.trainee.gpt
@@ -231,8 +251,10 @@ class _Run:
 def _train(run: _Run, stop: StopRequest) -> TrainResult:
     began = time.perf_counter()
     while not run.has_ended:
+        step_began = time.perf_counter()
         if not run.advance():
             continue
+        run.evaluate_when_due(time.perf_counter() - step_began)
         run.sample_when_due()
         (asked,) = run.ranks.sums(float(stop.signal_name is not None))
         run.save_when_due(now=asked > 0)

@@ -186,10 +186,12 @@ class Attention(nn.Module):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, cache: LayerCache | None, documents_BT: Tensor | None
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        if cache is not None:
+        if cache is not None and cache.length:
             queries_T = torch.arange(cache.length, cache.length + q_BHTK.shape[2], device=q_BHTK.device)
             k_BHSK, v_BHSK, keys_S = cache.extend(k_BHTK, v_BHTK)
             return masked_attention(q_BHTK, k_BHSK, v_BHSK, visible(queries_T, keys_S, self.band), dropout)
+        if cache is not None:
+            cache.extend(k_BHTK, v_BHTK)
         if self.band is not None:
             return banded_attention(q_BHTK, k_BHTK, v_BHTK, self.band, dropout, documents_BT)
         return dense_attention(q_BHTK, k_BHTK, v_BHTK, dropout, documents_BT)

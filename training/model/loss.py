@@ -57,7 +57,8 @@ class _ChunkedLoss(torch.autograd.Function):
         # Ignored rows are taken out where rows have D numbers, not V.
         ignored_N1 = (labels_N == IGNORED_LABEL)[:, None]
         learned_ND = low_ND.masked_fill(ignored_N1, 0.0)
-        hidden_gradient, weight_gradient = torch.empty_like(hidden_ND), torch.zeros_like(weight_PD)
+        hidden_gradient = torch.empty_like(hidden_ND)
+        weight_gradient = torch.zeros_like(weight_PD) if ctx.needs_input_grad[1] else None
         loss = hidden_ND.new_zeros((), dtype=torch.float32)
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(hidden_ND), at_once):
@@ -68,16 +69,18 @@ class _ChunkedLoss(torch.autograd.Function):
                 gradient_CV = gradient.to(dtype)
                 del logits_CV, gradient
                 hidden_gradient[part] = gradient_CV @ low_VD
-                weight_gradient[:vocabulary] += gradient_CV.T @ learned_ND[part]
+                if weight_gradient is not None:
+                    weight_gradient[:vocabulary] += gradient_CV.T @ learned_ND[part]
                 del gradient_CV  # else it would stay while the next chunk's logits are made
         hidden_gradient.masked_fill_(ignored_N1, 0.0)
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor | None, None, None, None]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * outputs[0], weight_gradient * outputs[0], None, None, None
+        weights = None if weight_gradient is None else weight_gradient * outputs[0]
+        return hidden_gradient * outputs[0], weights, None, None, None
 
 
 def chunked_loss(

@@ -14,7 +14,7 @@ from flows.keeping.keeper import take_lock
 from flows.prefect_server import listening_socket
 from flows.services.daemons import DATABASE_VARIABLE, ServicesPlan, client_environment, gpu_count
 from flows.services.deployments import apply_deployments, deployments_file
-from flows.services.gpu_slots import LIMIT_VARIABLE, gpu_slot
+from flows.services.gpu_slots import LIMIT_VARIABLE, gpu_slot, limit_name
 from flows.services.home import (
     HOME_VARIABLE,
     ServicesDescription,
@@ -198,3 +198,24 @@ def test_refused_deployments_are_told_of_with_prefects_last_words(
     monkeypatch.setattr("flows.services.deployments.sys.executable", str(program))
     with pytest.raises(StageError, match=r"the deployments of .*prefect\.yaml were refused: no such pool$"):
         apply_deployments(str(tmp_path), {})
+
+
+def test_deploy_wants_a_server_and_nothing_that_only_up_knows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert run(["deploy"]) == 2
+    assert "PREFECT_API_URL is not set; give the server's URL in it, such as http://" in capsys.readouterr().err
+    assert run(["deploy", "--set", "port=4300"]) == 2
+    assert "up.port: a setting of a server that `corpusmill up` starts" in capsys.readouterr().err
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    assert run(["deploy", "--wait", "1"]) == 1
+    assert "http://127.0.0.1:9/api was not set up within 1 s; is a Prefect server there?" in capsys.readouterr().err
+
+
+def test_the_limit_is_that_of_the_environment_or_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LIMIT_VARIABLE, "gpu:rack")
+    assert limit_name() == "gpu:rack"
+    monkeypatch.delenv(LIMIT_VARIABLE)
+    assert limit_name().startswith("gpu:")
+    assert limit_name() != "gpu:rack"
