@@ -22,6 +22,7 @@ from flows.cli import (
     demo_command,
     doctor_command,
     flink_commands,
+    licences_command,
     maintenance,
     run_command,
     services_commands,
@@ -59,6 +60,7 @@ verify_command.register(app)
 demo_command.register(app)
 services_commands.register(app)
 doctor_command.register(app)
+licences_command.register(app)
 tensorboard_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
