@@ -173,7 +173,10 @@ def evaluate_step(parameters: EvaluateParameters) -> Step:
         **_trained(parameters.run),
         overlaps=list_digests(lists, suite),
         suite=_file_digests(files),
-        tasks=[task.model_dump(mode="json", exclude={"items", "examples"}) for task in suite.tasks],
+        tasks=[
+            task.model_dump(mode="json", exclude={"items": True, "examples": True, "template": {"python"}})
+            for task in suite.tasks
+        ],
         config=config.fingerprint_view(),
     )
     argv = _command(

@@ -2,14 +2,16 @@
 
 A place is a column's name in braces, `{question}`; other braces are left alone. A text that is one place and nothing
 else stands for as many texts as the column's list has. Columns can be cut in parts first, by the named groups of a
-regular expression.
+regular expression. What no template can say, a Python file of the user's can.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+import runpy
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -27,6 +29,20 @@ def _value(row: Mapping[str, Any], column: str) -> Any:
     if column not in row:
         raise InputError(f"has no column {column!r}; it has {', '.join(row)}")
     return row[column]
+
+
+@lru_cache(maxsize=64)
+def _function(path: str) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
+    try:
+        function = runpy.run_path(path).get("item")
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror}; give a local Python file with a function item"
+        ) from error
+    if not callable(function):
+        raise InputError(f"{path} has no function item(row); give one that returns the row in our own form")
+    found: Callable[[dict[str, Any]], Mapping[str, Any]] = function
+    return found
 
 
 def _text(value: Any) -> str:
@@ -49,6 +65,10 @@ class Template(BaseModel):
     split: dict[str, str] = Field(
         default_factory=dict,
         description="By column, a regular expression that matches all of it; its named groups become columns.",
+    )
+
+    python: str | None = Field(
+        default=None, description="A local Python file whose function item(row) gives the row in our own form."
     )
 
     @field_validator("split")
@@ -75,6 +95,13 @@ class Template(BaseModel):
         row = self._parts(row)
         given = next((row[name] for name in _IDS if isinstance(row.get(name), str | int)), number)
         item: dict[str, Any] = {"id": str(given)}
+        if self.python is not None:
+            try:
+                return item | dict(_function(self.python)(row))
+            except InputError:
+                raise
+            except Exception as error:  # whatever the user's own code does
+                raise InputError(f"{self.python}: item(row) failed: {type(error).__name__}: {error}") from error
         if self.choices:
             contexts = self._texts(self.contexts, row)
             choices = self._texts(self.choices, row)

@@ -74,7 +74,11 @@ def _content(url: str, data: str | None) -> dict[str, Any]:
     for task in content.get("tasks", []):
         if isinstance(task, dict):
             merged = {**defaults, **task}
-            tasks.append(merged | {key: whole(merged[key], base) for key in ("items", "examples") if key in merged})
+            merged |= {key: whole(merged[key], base) for key in ("items", "examples") if key in merged}
+            template = merged.get("template")
+            if isinstance(template, dict) and "python" in template:  # lies beside the suite, wherever the data is
+                merged["template"] = {**template, "python": whole(template["python"], folder)}
+            tasks.append(merged)
         else:
             tasks.append(task)
     return {**content, "tasks": tasks}

@@ -14,9 +14,7 @@ of another form are read by the task's template.
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,8 +29,8 @@ from pydantic import (
 )
 
 from schemas.errors import InputError
+from schemas.gzipped import read_gunzipped
 from schemas.row_template import Template
-from schemas.storage import open_input
 
 __all__ = [
     "GenerationItem",
@@ -228,7 +226,8 @@ class TaskSpec(BaseModel):
     @property
     def files(self) -> tuple[str, ...]:
         """The files that the task is read from."""
-        return tuple(dict.fromkeys(path for path in (self.items, self.examples) if path is not None))
+        python = None if self.template is None else self.template.python
+        return tuple(dict.fromkeys(path for path in (self.items, self.examples, python) if path is not None))
 
     def published_at(self, shots: int) -> dict[str, float]:
         """Published scores by model under a like number of shots: none, one, or few."""
@@ -246,19 +245,8 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {message}" if where else message
 
 
-def _content(url: str) -> bytes:
-    with open_input(url) as stream:
-        data = stream.read()
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{url} is a damaged gzip file ({error}); fetch it again") from error
-
-
 def _lines(url: str) -> Iterator[tuple[int, str]]:
-    for number, raw in enumerate(_content(url).split(b"\n"), start=1):
+    for number, raw in enumerate(read_gunzipped(url).split(b"\n"), start=1):
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except UnicodeDecodeError as error:

@@ -23,6 +23,7 @@ from flows.cli import (
     doctor_command,
     flink_commands,
     leaderboard_command,
+    licences_command,
     maintenance,
     run_command,
     services_commands,
@@ -60,6 +61,7 @@ verify_command.register(app)
 demo_command.register(app)
 services_commands.register(app)
 doctor_command.register(app)
+licences_command.register(app)
 tensorboard_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)

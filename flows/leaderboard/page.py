@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -39,14 +39,20 @@ def _plots(board: Board, number: int) -> dict[str, Any]:
     }
 
 
-def render_board(boards: Sequence[Board], items_folder: str, made_at: datetime) -> str:
+def render_board(boards: Sequence[Board], items_folder: str, pages: Collection[str], made_at: datetime) -> str:
     """The page of scores as HTML; the same facts and time give the same bytes.
 
     Args:
         boards: one a suite.
         items_folder: where the pages of items lie, relative to this one.
+        pages: names of those that there are.
         made_at: time of making.
     """
+
+    def items_url(checkpoint: Checkpoint, task: str) -> str:
+        name = _items_name(checkpoint, task)
+        return f"{items_folder}/{name}" if name in pages else ""
+
     return (
         page_environment("flows.leaderboard")
         .get_template("board.html")
@@ -54,7 +60,7 @@ def render_board(boards: Sequence[Board], items_folder: str, made_at: datetime) 
             boards=boards,
             plots=[_plots(board, number) for number, board in enumerate(boards)],
             tag_scores=tag_scores,
-            items_url=lambda checkpoint, task: f"{items_folder}/{_items_name(checkpoint, task)}",
+            items_url=items_url,
             made_at=_stamp(made_at),
         )
     )
@@ -90,9 +96,12 @@ def write_leaderboard(runs: Sequence[str], out: str, suite: str | None = None) -
     """
     boards, now = read_boards(runs, suite), datetime.now(UTC)
     items_folder = out.removesuffix(".html") + "-items"
+    pages = set()
     for board in boards:
         for checkpoint in board.newest:
             for task, records in groupby(checkpoint.records(), key=lambda one: one.task):
                 page = render_items(checkpoint, task, list(records), now)
-                put_page(page, f"{items_folder}/{_items_name(checkpoint, task)}")
-    return put_page(render_board(boards, items_folder.rpartition("/")[2], now), out)
+                name = _items_name(checkpoint, task)
+                put_page(page, f"{items_folder}/{name}")
+                pages.add(name)
+    return put_page(render_board(boards, items_folder.rpartition("/")[2], pages, now), out)

@@ -49,7 +49,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "full": {"learning_rate": 0.002},
     "lora": {"learning_rate": 0.01, "lora.rank": 16, "lora.alpha": 32},
 }
-EPOCHS = {"language": 12, "addition": 3, "book": 5}
+EPOCHS = {"language": 6, "sum": 1, "book": 3}
 
 Pairs = list[dict[str, str]]
 
@@ -101,15 +101,15 @@ def language_pairs() -> Iterator[tuple[bool, dict[str, str]]]:
         yield number % 3 == 0, {"prompt": f"{sentence[:120]}\nLanguage:", "answer": LANGUAGES[code]}
 
 
-def addition_pairs() -> Iterator[tuple[bool, dict[str, str]]]:
-    """GPT-3's two-digit additions are held out; all other sums of two numbers below 100 are learned from."""
+def sum_pairs() -> Iterator[tuple[bool, dict[str, str]]]:
+    """The numbers of GPT-3's two-digit additions are held out; all other pairs below 100 are learned from."""
     lines = gzip.decompress((DATA / "eval" / "gpt3" / "two_digit_addition.jsonl.gz").read_bytes()).splitlines()
     held = {tuple(map(int, re.findall(r"\d+", json.loads(line)["context"]))) for line in lines}
     for one in range(100):
         for other in range(100):
             # A digit is a token of its own, whatever the vocabulary.
-            prompt = f"Q: What is {' '.join(str(one))} plus {' '.join(str(other))}?\nA:"
-            yield (one, other) in held, {"prompt": prompt, "answer": " ".join(str(one + other))}
+            prompt = f"Q: Is {' '.join(str(one))} plus {' '.join(str(other))} over 100?\nA:"
+            yield (one, other) in held, {"prompt": prompt, "answer": "yes" if one + other > 100 else "no"}
 
 
 def book_pairs() -> Iterator[tuple[bool, dict[str, str]]]:
@@ -123,7 +123,7 @@ def book_pairs() -> Iterator[tuple[bool, dict[str, str]]]:
 def make_tasks(folder: Path) -> dict[str, tuple[Path, Path]]:
     """Training and held-out pairs of each task."""
     tasks = {}
-    for name, rows in (("language", language_pairs()), ("addition", addition_pairs()), ("book", book_pairs())):
+    for name, rows in (("language", language_pairs()), ("sum", sum_pairs()), ("book", book_pairs())):
         train: Pairs = []
         test: Pairs = []
         for held, row in rows:

@@ -87,3 +87,26 @@ def test_a_suite_includes_others_and_its_defaults_hold_for_its_own_tasks(tmp_pat
     copy.write_text('name = "s"\n[[tasks]]\nname = "a"\nkind = "generation"\nitems = "x"\nsamples = 3\n')
     with pytest.raises(ConfigError, match="3 samples at temperature 0 are all equal; set it"):
         read_suite(str(copy))
+
+
+def test_a_python_file_beside_the_suite_makes_rows_that_no_template_can(tmp_path: Path) -> None:
+    (tmp_path / "rows.py").write_text(
+        "def item(row):\n    a, b = row['sum'].split('+')\n"
+        "    return {'prompt': row['sum'] + '=', 'answers': [str(int(a) + int(b))]}\n"
+    )
+    (tmp_path / "suite.toml").write_text(
+        'name = "s"\n[[tasks]]\nname = "a"\nkind = "generation"\nitems = "a.jsonl"\ntemplate = { python = "rows.py" }\n'
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.jsonl").write_text('{"sum": "1+2"}\n{"sum": "one"}\n')
+    (task,) = read_suite(str(tmp_path / "suite.toml"), str(tmp_path / "data")).tasks
+    assert task.template is not None
+    assert task.files == (str(tmp_path / "data" / "a.jsonl"), str(tmp_path / "rows.py"))
+    assert task.template.item({"sum": "20+5"}, 3) == {"id": "3", "prompt": "20+5=", "answers": ["25"]}
+    with pytest.raises(InputError, match=r"a\.jsonl line 2: .*rows\.py: item\(row\) failed: ValueError: not enough"):
+        read_rows(task.items or "", GenerationItem, task.template)
+    (tmp_path / "none.py").write_text("rows = 3\n")
+    with pytest.raises(InputError, match=r"none\.py has no function item\(row\); give one that returns the row"):
+        Template(python=str(tmp_path / "none.py")).item({}, 0)
+    with pytest.raises(InputError, match=r"cannot read .*gone\.py: No such file .*give a local Python file"):
+        Template(python=str(tmp_path / "gone.py")).item({}, 0)

@@ -16,6 +16,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 # What the libraries and programs that ours start read by themselves, and who says so.
 _OTHERS = frozenset(
     {
+        "HOME",
         "DO_NOT_TRACK",  # Prefect's telemetry
         "AWS_ACCESS_KEY_ID",  # botocore.credentials.EnvProvider
         "AWS_SECRET_ACCESS_KEY",

@@ -57,19 +57,24 @@ def read_tasks(suite: Suite, config: EvaluateConfig) -> list[TaskSpec | TaskRows
     return [spec if spec.items is None else read_task(spec, config.limit, config.seed) for spec in suite.tasks]
 
 
+def _by_content(task: TaskSpec, digests: dict[str, str]) -> TaskSpec:
+    """A task whose files are named by what is in them."""
+    template = task.template
+    if template is not None and template.python is not None:
+        template = template.model_copy(update={"python": digests[template.python]})
+    places = {"items": digests.get(task.items or ""), "examples": digests.get(task.examples or "")}
+    return task.model_copy(update={**places, "template": template})
+
+
 def _fingerprint(run: RunConfig, step: int, suite: Suite, config: EvaluateConfig, overlaps: dict[str, str]) -> str:
     files = sorted({path for task in suite.tasks for path in task.files})
-    names = {path: _content_digest(path) for path in files}
-    tasks = [
-        task.model_copy(update={"items": names.get(task.items or ""), "examples": names.get(task.examples or "")})
-        for task in suite.tasks
-    ]
+    digests = {path: _content_digest(path) for path in files}
     return fingerprint(
         {
             "version": EVALUATION_VERSION,
             "run": run.model_dump(mode="json", exclude={"root", "mixture"}),
             "step": step,
-            "suite": [task.model_dump(mode="json") for task in tasks],
+            "suite": [_by_content(task, digests).model_dump(mode="json") for task in suite.tasks],
             "config": config.fingerprint_view(),
             **({"overlaps": overlaps} if overlaps else {}),
         }

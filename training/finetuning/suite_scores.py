@@ -10,7 +10,7 @@ from schemas.configs.evaluate import EvaluateConfig
 from schemas.configs.finetune import FinetuneConfig
 from schemas.storage import Folder
 from training.evaluation.evaluate import evaluate
-from training.evaluation.results import EvaluationResult, ItemRecord, Score, result_name
+from training.evaluation.results import EvaluationResult, ItemRecord, Score, read_records, result_name
 from training.evaluation.statistics import Estimate, estimate_mean
 
 __all__ = ["Records", "TaskChange", "compare_suites", "score_suite"]
@@ -48,14 +48,14 @@ def score_suite(
         step=step, limit=finetune.suite_limit, data=finetune.suite_data, untrained=False, bigram=False
     )
     result = evaluate(run, suite, config, say)
-    name = f"{result_name(result.suite, result.step)}-items.jsonl"
-    lines = Folder(run).child("scores").read(name).decode("utf-8").splitlines()
-    records = (ItemRecord.model_validate_json(line) for line in lines)
+    records = read_records(Folder(run).child("scores"), result_name(result.suite, result.step))
     return result, {(record.task, record.shots, record.id): record for record in records}
 
 
 def _difference(score: Score, before: Records, after: Records) -> Estimate:
-    mine = [key for key in after if key[:2] == (score.task, score.shots) and key in before]
+    # Perplexity is a ratio of sums, whose change is no mean over items.
+    wanted = (score.task, score.shots) if score.kind != "perplexity" else None
+    mine = [key for key in after if key[:2] == wanted and key in before]
     changes = [after[key].metrics[score.metric] - before[key].metrics[score.metric] for key in mine]
     return estimate_mean(changes, [after[key].group or key[2] for key in mine])
 

@@ -56,9 +56,10 @@ class _ChunkedLoss(torch.autograd.Function):
         low_ND, low_VD = hidden_ND.to(dtype), weight_PD[:vocabulary].to(dtype)
         # Ignored rows are taken out where rows have D numbers, not V.
         ignored_N1 = (labels_N == IGNORED_LABEL)[:, None]
-        learned_ND = low_ND.masked_fill(ignored_N1, 0.0)
         hidden_gradient = torch.empty_like(hidden_ND)
+        # Frozen embeddings, as beside adapters, want none.
         weight_gradient = torch.zeros_like(weight_PD) if ctx.needs_input_grad[1] else None
+        learned_ND = low_ND.masked_fill(ignored_N1, 0.0)
         loss = hidden_ND.new_zeros((), dtype=torch.float32)
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(hidden_ND), at_once):
