@@ -48,7 +48,7 @@ _LOGITS = 2**25
 _VALIDATION_WINDOWS = 8
 # On a CPU: pages of libraries that are first used in a step, and small blocks that the C library keeps. Measured with
 # 4 layers x 256 and 6 x 384, beyond the tensors.
-PROCESS_BYTES = 200_000_000
+PROCESS_BYTES = 300_000_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,7 +165,9 @@ class StudyRun:
     def _rows(self) -> StudyRows:
         trials = self._study.get_trials(deepcopy=False)
         rows = [row_of(one, self._base, self._tune, self._plan.vocabulary_size) for one in trials]
-        return StudyRows(mixture=self._plan.name, tokens=self._tune.tokens, planned=self._tune.trials, rows=rows)
+        return StudyRows(
+            mixture=self._plan.name, tokens=self._tune.tokens, planned=max(self._tune.trials, len(rows)), rows=rows
+        )
 
     def _write(self, trial: Trial) -> None:
         """Write the rows and the best settings anew, and let go of the weights of those that are not best."""
