@@ -17,7 +17,7 @@ $(PROOF):
 endif
 endif
 
-.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-dedup bench-dedup-growth bench-quality bench-tokenize bench-loader bench-planner bench-flink bench-backfill clean
+.PHONY: help setup demo test prove check lint format lock bench-extraction bench-language bench-clean bench-dedup bench-dedup-growth bench-quality bench-tokenize bench-loader bench-planner bench-train bench-flink bench-backfill clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -91,7 +91,7 @@ lock: setup ## resolve all versions anew into requirements/
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
 	  --extra pipelines --extra dataflow --extra s3 pyproject.toml -o requirements/worker.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
-	  --extra training --extra s3 pyproject.toml -o requirements/trainer.txt
+	  --extra training --extra tensorboard --extra s3 pyproject.toml -o requirements/trainer.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
 	  --extra flows --extra dataflow --extra s3 pyproject.toml -o requirements/flows.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/worker.txt \
@@ -130,6 +130,9 @@ bench-loader: .venv-bench/.stamp ## training batches beside nanoGPT's way and li
 
 bench-planner: setup ## what a plan says of three shapes on this machine, beside real training steps
 	@PYTHONPATH=. $(BIN)/python tests/benchmarks/planner_benchmark.py $(ARGS)
+
+bench-train: setup ## training steps on this CPU beside nanoGPT's way and transformers' GPT-2: tokens per second
+	@PYTHONPATH=. $(BIN)/python tests/benchmarks/train_benchmark.py $(ARGS)
 
 bench-backfill: setup ## planning, submitting and running thousands of partitions, beside the work itself
 	@$(BIN)/python tests/benchmarks/backfill_benchmark.py $(ARGS)

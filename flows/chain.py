@@ -29,7 +29,7 @@ from schemas.manifest import fingerprint
 from schemas.mixture import read_mixture
 from schemas.run import latest_step, require_run
 from schemas.storage import join_url, open_input
-from schemas.tasks import read_suite
+from schemas.suites import read_suite, select_tasks
 from training.evaluation.clean_items import list_digests, lists_folder
 from training.launch import launch_environment
 
@@ -166,13 +166,17 @@ def pretrain_step(parameters: PretrainParameters) -> tuple[Step, str]:
 def evaluate_step(parameters: EvaluateParameters) -> Step:
     """Scoring a run's newest checkpoint."""
     config = load_config(EvaluateConfig, parameters.config)
-    suite = read_suite(parameters.suite)
-    files = [path for task in suite.tasks for path in (task.items, task.examples)]
+    suite = select_tasks(read_suite(parameters.suite, config.data), config.tasks, config.tags)
+    files = [path for task in suite.tasks for path in task.files]
     lists = lists_folder(config, require_run(parameters.run), suite)
     mark = _mark(
         **_trained(parameters.run),
         overlaps=list_digests(lists, suite),
-        suite=_file_digests([parameters.suite, *files]),
+        suite=_file_digests(files),
+        tasks=[
+            task.model_dump(mode="json", exclude={"items": True, "examples": True, "template": {"python"}})
+            for task in suite.tasks
+        ],
         config=config.fingerprint_view(),
     )
     argv = _command(

@@ -75,7 +75,10 @@ def _whole_object(fs: Any, target: str) -> Iterator[IO[bytes]]:
     with tempfile.NamedTemporaryFile() as stream:
         yield stream
         stream.flush()
-        fs.put_file(stream.name, target)
+        try:
+            fs.put_file(stream.name, target)
+        except OSError as error:
+            raise _cannot_write(target, error) from error
 
 
 def _found(url: str) -> tuple[Any, str]:

@@ -1,27 +1,36 @@
-"""Evaluation suites, the rows of their tasks, and prompt/answer pairs.
+"""Evaluation tasks, the rows that they are made of, and prompt/answer pairs.
 
-A suite is one TOML or JSON file that lists tasks; paths in it are relative to its folder. A row is one JSON object a
-line:
+A row is one JSON object a line, gzipped or not:
 
     multiple choice   {"id": "7", "context": "The sky is", "choices": ["blue", "heavy"], "answer": 0}
-    generation        {"id": "7", "prompt": "The sky is", "answers": ["blue"]}
+    cloze, generation {"id": "7", "prompt": "The sky is", "answers": ["blue"]}
+    perplexity        {"id": "7", "text": "The sky is blue."}
     pair              {"prompt": "The sky is", "answer": "blue"}
 
 Other keys of a row are left alone, except `group`: rows of one group (say, cut from one document) are not independent,
-and standard errors take that into account. Examples for few-shot prompts are rows of the same kind as the items.
+and standard errors take that into account. Examples for few-shot prompts are rows of the same kind as the items. Rows
+of another form are read by the task's template.
 """
 
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from schemas.errors import ConfigError, InputError
-from schemas.storage import join_url, open_input
+from schemas.errors import InputError
+from schemas.gzipped import read_gunzipped
+from schemas.row_template import Template
 
 __all__ = [
     "GenerationItem",
@@ -29,20 +38,21 @@ __all__ = [
     "MultipleChoiceItem",
     "Normalization",
     "Pair",
-    "Suite",
+    "Published",
     "TaskKind",
     "TaskSpec",
+    "TextItem",
+    "first_problem",
     "read_rows",
-    "read_suite",
-    "suite_text",
 ]
 
-TaskKind = Literal["multiple_choice", "generation", "perplexity"]
-Normalization = Literal["sum", "token", "byte"]
+TaskKind = Literal["multiple_choice", "cloze", "generation", "perplexity"]
+Normalization = Literal["sum", "token", "character", "byte", "unconditional"]
 Metric = Literal["accuracy", "exact_match", "token_f1", "bits_per_byte"]
 
 _METRICS: dict[str, tuple[Metric, ...]] = {
     "multiple_choice": ("accuracy",),
+    "cloze": ("accuracy",),
     "generation": ("exact_match", "token_f1"),
     "perplexity": ("bits_per_byte",),
 }
@@ -55,24 +65,43 @@ class _Row(BaseModel):
 
 
 class MultipleChoiceItem(_Row):
-    """One question with its choices; `answer` is the position of the right one."""
+    """One question with its choices; `answer` is the position of the right one.
+
+    With `contexts`, each choice follows a context of its own and all texts end alike, so that the model's view of the
+    ending is compared (Trinh and Le 2018, "A Simple Method for Commonsense Reasoning", partial evaluation).
+    """
 
     id: str
-    context: _Text
+    context: str = ""
+    contexts: tuple[_Text, ...] = ()
     choices: tuple[_Text, ...] = Field(min_length=2)
     answer: int = Field(ge=0)
     group: str | None = None
 
     @model_validator(mode="after")
-    def _answer_is_a_choice(self) -> MultipleChoiceItem:
+    def _fits_together(self) -> MultipleChoiceItem:
         if self.answer >= len(self.choices):
             raise ValueError(f"answer {self.answer} is no position in {len(self.choices)} choices (they count from 0)")
+        if self.contexts and len(self.contexts) != len(self.choices):
+            raise ValueError(f"{len(self.contexts)} contexts for {len(self.choices)} choices; give as many")
+        if not self.contexts and not self.context:
+            raise ValueError("context: String should have at least 1 character")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_no_contexts(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A row of most sets, which have one context an item, has no key for several."""
+        row: dict[str, Any] = handler(self)
+        return row if self.contexts else {key: value for key, value in row.items() if key != "contexts"}
+
+    def context_of(self, choice: int) -> str:
+        """What stands before a choice."""
+        return self.contexts[choice] if self.contexts else self.context
 
     @property
     def query(self) -> str:
-        """What stands before the answer."""
-        return self.context
+        """What stands before the right answer."""
+        return self.context_of(self.answer)
 
     @property
     def solution(self) -> str:
@@ -99,12 +128,30 @@ class GenerationItem(_Row):
         return self.answers[0]
 
 
+class TextItem(_Row):
+    """One text whose likelihood is taken."""
+
+    id: str
+    text: _Text
+    group: str | None = None
+
+
 class Pair(_Row):
     """One prompt and its answer, for fine-tuning."""
 
     prompt: _Text
     answer: _Text
     group: str | None = None
+
+
+class Published(BaseModel):
+    """A score that a paper gives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: str = Field(description="Such as gpt3-175b.")
+    shots: int = Field(ge=0, description="Examples in the paper; above 1, its few-shot score.")
+    value: float = Field(description="As a share where the score is one.")
 
 
 class TaskSpec(BaseModel):
@@ -114,28 +161,59 @@ class TaskSpec(BaseModel):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name in results; unique in the suite.")
     kind: TaskKind = Field(description="What is measured.")
-    items: str | None = Field(default=None, description="JSONL of the items; none for perplexity.")
-    examples: str | None = Field(default=None, description="JSONL of examples for few-shot prompts.")
+    items: str | None = Field(default=None, description="JSONL of the items; for perplexity none takes a split.")
+    examples: str | None = Field(
+        default=None,
+        description="JSONL of examples for few-shot prompts; that of the items takes each from the others.",
+    )
+    template: Template | None = Field(default=None, description="How rows of another form become items and examples.")
+    tags: tuple[str, ...] = Field(default=(), description="Names that tasks are chosen and put together by.")
     shots: tuple[Annotated[int, Field(ge=0, le=1024)], ...] = Field(
         default=(0,), min_length=1, description="How many examples stand before an item; one result for each number."
     )
+    fit: bool = Field(
+        default=False, description="Show as many of the examples as fit in the context, instead of cutting the prompt."
+    )
+    draw: Literal["item", "lm-eval", "first"] = Field(
+        default="item",
+        description="Examples by a draw for each item (GPT-3), by lm-evaluation-harness's sequence, or the first ones.",
+    )
+    description: str = Field(default="", description="Stands before the examples.")
     separator: str = Field(default="\n\n", description="Between examples, and between the last one and the item.")
     delimiter: str = Field(default=" ", description="Between a context and its answer.")
     normalization: Normalization = Field(
         default="token", description="What the log-likelihood of a choice is divided by when choices are compared."
     )
+    answer_context: str = Field(
+        default="Answer:", description="What an answer is likely after without the question (unconditional)."
+    )
     metric: Metric | None = Field(default=None, description="The main score; the kind's first metric where not given.")
     stop: tuple[_Text, ...] = Field(default=("\n",), description="Texts that end an answer, beside end-of-text.")
     max_tokens: int = Field(default=32, ge=1, le=4096, description="Tokens of one generated answer at most.")
+    temperature: float = Field(default=0.0, ge=0, le=100, description="0 takes the likeliest token; else a draw.")
+    top_p: float = Field(default=1.0, gt=0, le=1, description="Draw among the likeliest tokens that make up this much.")
+    samples: int = Field(default=1, ge=1, le=1000, description="Answers drawn for each item; its score is their mean.")
+    compare: Literal["squad", "text"] = Field(
+        default="squad", description="Answers as SQuAD does, without case, articles and punctuation, or as they are."
+    )
+    extract: str = Field(
+        default="", description="Regular expression whose last match, or its first group, is what an answer says."
+    )
     split: Literal["test", "validation"] = Field(default="test", description="The split whose perplexity is taken.")
+    given: int = Field(
+        default=1, ge=1, description="Tokens that a later window of a text has been given at least (1: none twice)."
+    )
+    published: tuple[Published, ...] = Field(default=(), description="Scores of papers, shown beside ours.")
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> TaskSpec:
-        if (self.items is None) != (self.kind == "perplexity"):
-            raise ValueError(f"task {self.name!r}: multiple_choice and generation need items, perplexity takes none")
+        if self.items is None and self.kind != "perplexity":
+            raise ValueError(f"task {self.name!r}: {self.kind} needs items, a JSONL file")
         if self.metric is not None and self.metric not in _METRICS[self.kind]:
             known = ", ".join(_METRICS[self.kind])
             raise ValueError(f"task {self.name!r}: metric {self.metric} does not fit {self.kind} (known: {known})")
+        if self.samples > 1 and not self.temperature:
+            raise ValueError(f"task {self.name!r}: {self.samples} samples at temperature 0 are all equal; set it")
         if max(self.shots) > 0 and self.examples is None:
             raise ValueError(f"task {self.name!r}: shots {list(self.shots)} need examples, a JSONL file")
         return self
@@ -145,28 +223,22 @@ class TaskSpec(BaseModel):
         """The metric that stands for the task."""
         return self.metric or _METRICS[self.kind][0]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that the task is read from."""
+        python = None if self.template is None else self.template.python
+        return tuple(dict.fromkeys(path for path in (self.items, self.examples, python) if path is not None))
 
-class Suite(BaseModel):
-    """A list of tasks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the suite's result files.")
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Suite:
-        names = [task.name for task in self.tasks]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"task names must be unique, {twice[0]!r} stands twice")
-        return self
+    def published_at(self, shots: int) -> dict[str, float]:
+        """Published scores by model under a like number of shots: none, one, or few."""
+        return {one.model: one.value for one in self.published if min(one.shots, 2) == min(shots, 2)}
 
 
-RowT = TypeVar("RowT", MultipleChoiceItem, GenerationItem, Pair)
+RowT = TypeVar("RowT", MultipleChoiceItem, GenerationItem, TextItem, Pair)
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, with its place."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
@@ -174,73 +246,46 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _lines(url: str) -> Iterator[tuple[int, str]]:
-    with open_input(url) as stream:
-        for number, raw in enumerate(stream, start=1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise InputError(f"{url} line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
-            if line:
-                yield number, line
+    for number, raw in enumerate(read_gunzipped(url).split(b"\n"), start=1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{url} line {number}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
+        if line:
+            yield number, line
 
 
-def read_rows(url: str, kind: type[RowT]) -> list[RowT]:
-    """The rows of a JSONL file; blank lines do not count.
+def _from_template(line: str, template: Template, number: int) -> Any:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"no JSON ({error.msg}); expected one object a line") from error
+    if not isinstance(row, dict):
+        raise InputError(f"is {type(row).__name__}; expected an object of named columns")
+    return template.item(row, number)
+
+
+def read_rows(url: str, kind: type[RowT], template: Template | None = None) -> list[RowT]:
+    """The rows of a JSONL file, gzipped or not; blank lines do not count.
 
     Raises:
-        InputError: the file cannot be read, has no row, or a row does not fit `kind`; file and line are named.
+        InputError: the file cannot be read, has no row, or a row does not fit `kind` or the template; file and line are
+            named.
     """
-    rows = []
+    rows: list[RowT] = []
     required = ", ".join(f'"{name}"' for name, field in kind.model_fields.items() if field.is_required())
     for number, line in _lines(url):
         try:
-            rows.append(kind.model_validate_json(line))
+            if template is None:
+                rows.append(kind.model_validate_json(line))
+            else:
+                rows.append(kind.model_validate(_from_template(line, template, len(rows))))
+        except InputError as error:
+            raise InputError(f"{url} line {number}: {error}") from error
         except ValidationError as error:
             raise InputError(
-                f"{url} line {number}: {_first_problem(error)}; expected one JSON object with {required}"
+                f"{url} line {number}: {first_problem(error)}; expected one JSON object with {required}"
             ) from error
     if not rows:
         raise InputError(f"{url} has no row; expected JSON objects with {required}, one a line")
     return rows
-
-
-def _parse(url: str, data: bytes) -> Any:
-    try:
-        text = data.decode("utf-8-sig")
-        return json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"suite {url} is neither TOML nor JSON: {error}") from error
-
-
-def read_suite(url: str) -> Suite:
-    """Read a suite; the paths in the result are whole.
-
-    Raises:
-        InputError: the file cannot be read.
-        ConfigError: it is no suite; one line that names the file and the key.
-    """
-    with open_input(url) as stream:
-        content = _parse(url, stream.read())
-    try:
-        suite = Suite.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"suite {url}: {_first_problem(error)}") from error
-    folder = url.rpartition("/")[0]
-
-    def whole(path: str | None) -> str | None:
-        relative = path is not None and folder and not path.startswith("/") and "://" not in path
-        return join_url(folder, path) if path is not None and relative else path
-
-    tasks = (t.model_copy(update={"items": whole(t.items), "examples": whole(t.examples)}) for t in suite.tasks)
-    return suite.model_copy(update={"tasks": tuple(tasks)})
-
-
-def suite_text(suite: Suite) -> str:
-    """A suite as TOML; settings at their defaults are left out."""
-    lines = [f"name = {json.dumps(suite.name)}"]
-    for task in suite.tasks:
-        lines += ["", "[[tasks]]"]
-        values = task.model_dump(mode="json", exclude_defaults=True)
-        # JSON strings, numbers and lists of these are TOML too.
-        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
-    return "\n".join(lines) + "\n"

@@ -19,6 +19,7 @@ __all__ = ["COMMANDS", "main"]
 # Each module has `add_arguments(parser)` and `run(arguments) -> dict`, and is imported only when its command is called.
 COMMANDS = {
     "train": ("training.train_command", "pretrain a model on a mixture"),
+    "tune": ("training.tuning.command", "look for a good learning rate, batch and shape by many short trainings"),
     "evaluate": ("training.evaluation.command", "score a checkpoint on a suite of tasks"),
     "generate": ("training.generation.command", "write text with a checkpoint"),
     "finetune": ("training.finetuning.command", "fine-tune a checkpoint on prompt/answer pairs"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from flows.artifacts.mermaid import bar_chart, fenced, markdown_table
 from flows.artifacts.publish import artifact_key, in_a_run, publish_markdown, publish_table
 from flows.report.funnel import Funnel, read_funnel
-from flows.report.manifests import CorpusManifests
 from flows.report.numbers import as_count, as_percent
 from schemas.catalog import manifest_of
+from schemas.corpus_manifests import CorpusManifests
 from schemas.corpus_root import CorpusRoot, PartitionKey
 
 __all__ = ["funnel_markdown", "funnel_rows", "partition_funnel", "publish_funnel"]

@@ -1,11 +1,13 @@
-"""The loss of a training run, shown while it trains: as a plot that grows, and as an event when it jumps."""
+"""The loss of a training run, shown while it trains: as a plot that grows, and its bad steps as events.
+
+Which steps are bad is what the run itself has written down: nothing is judged here.
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,18 +19,17 @@ from flows.artifacts.publish import artifact_key, in_a_run, publish_markdown, te
 from flows.artifacts.updates import send_update
 from flows.report.numbers import as_compact, as_count, as_duration, as_number
 from flows.services.events import SPIKE_EVENT
+from training.loop.bad_steps import BAD_STEPS_NAME, BadStep
 from training.loop.run_log import METRICS_NAME
 
-__all__ = ["LossFollower", "MetricsTail", "SpikeWatch", "loss_markdown"]
+__all__ = ["LossFollower", "MetricsTail", "loss_markdown"]
 
 _EVERY_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 # Of a plot that is 900 pixels wide.
 _POINTS = 120
 _TABLE_ROWS = 12
-# A jump: a loss that lies this many times the usual distance above the median of the steps before it, and by a tenth.
-# Losses of single batches stay within four such distances; the first steps fall too fast to say what is usual.
-_WINDOW, _LEAST, _DISTANCES, _SHARE = 64, 16, 8.0, 1.1
+_NAMED_DOCUMENTS = 5
 
 
 def _rows(data: bytes) -> Iterator[dict[str, Any]]:
@@ -63,31 +64,6 @@ class MetricsTail:
         return list(_rows(data[:whole])), anew
 
 
-class SpikeWatch:
-    """Tells when a loss jumps, once for each jump."""
-
-    def __init__(self) -> None:
-        self._before: deque[float] = deque(maxlen=_WINDOW)
-        self._jumping = False
-
-    def usual(self) -> float:
-        """The median of the steps before."""
-        return statistics.median(self._before)
-
-    def jumps(self, loss: float) -> bool:
-        """Whether this step begins a jump."""
-        if len(self._before) < _LEAST:
-            self._before.append(loss)
-            return False
-        middle = self.usual()
-        distance = statistics.median(abs(one - middle) for one in self._before)
-        high = not loss <= max(middle + _DISTANCES * distance, middle * _SHARE)  # a loss that is no number is one too
-        begins, self._jumping = high and not self._jumping, high
-        if not high:
-            self._before.append(loss)
-        return begins
-
-
 def _means(values: Sequence[float], points: int) -> list[float]:
     """So many means of neighbours, or the values themselves where they are as few."""
     if len(values) <= points:
@@ -104,8 +80,15 @@ def _plot(title: str, steps: Sequence[int], values: Sequence[float]) -> list[str
     return [fenced(line_chart("step", (finite[0][0], finite[-1][0]), title, shown))]
 
 
-def loss_markdown(run: str, rows: Sequence[dict[str, Any]], jumps: Sequence[int]) -> str:
-    """The losses of a run as plots, and some rows as a table."""
+def _bad_lines(bad: Sequence[BadStep]) -> list[str]:
+    shown = [f"- {one.message()}" for one in bad[-_TABLE_ROWS:]]
+    older = len(bad) - len(shown)
+    more = [f"- {as_count(older)} before these, in `{BAD_STEPS_NAME}`"] if older else []
+    return ["", "## Bad steps", "", *shown, *more] if bad else []
+
+
+def loss_markdown(run: str, rows: Sequence[dict[str, Any]], bad: Sequence[BadStep]) -> str:
+    """The losses of a run as plots, and some rows as a table; its bad steps below."""
     last = rows[-1]
     validated = [row for row in rows if row.get("validation_loss") is not None]
     share = max(1, -(-len(rows) // _POINTS))
@@ -133,7 +116,7 @@ def loss_markdown(run: str, rows: Sequence[dict[str, Any]], jumps: Sequence[int]
             "",
             markdown_table(("step", "loss", "validation loss", "learning rate", "tokens"), table),
             f"{as_compact(last['tokens'])} tokens in {as_duration(seconds)} of optimizer steps.",
-            *(["", f"The loss jumped at step {', '.join(map(as_count, jumps))}."] if jumps else []),
+            *_bad_lines(bad),
         ]
     )
 
@@ -148,24 +131,21 @@ class LossFollower:
         self._tail = MetricsTail(Path(run) / METRICS_NAME)
         self._clock = clock
         self._rows: list[dict[str, Any]] = []
-        self._spikes, self._jumps = SpikeWatch(), list[int]()
-        self._old = 0
-        self._take_in(tell=False)
-        self._old, self._shown = self._newest_step(), len(self._rows)
+        self._bad_tail = MetricsTail(Path(run) / BAD_STEPS_NAME)
+        self._bad: list[BadStep] = []
+        self._take_in()
+        self._told, self._shown = len(self._bad), len(self._rows)
         self._artifact: UUID | None = None
         if in_a_run():
             self._artifact = publish_markdown(artifact_key("loss", self._name), *self._text())
         self._next_look = self._next_show = clock()
-
-    def _newest_step(self) -> int:
-        return int(self._rows[-1]["step"]) if self._rows else 0
 
     def _text(self) -> tuple[str, str]:
         if not self._rows:
             return f"# {self._name}\n\nThe first step has not ended yet.\n", f"{self._run}: no step yet"
         last = self._rows[-1]
         said = f"{self._run}: step {as_count(last['step'])}, loss {as_number(last['loss'])}"
-        return loss_markdown(self._name, self._rows, self._jumps), said
+        return loss_markdown(self._name, self._rows, self._bad), said
 
     def look(self) -> None:
         """Take in new rows, and show them where the last time is long enough ago."""
@@ -174,27 +154,30 @@ class LossFollower:
             return
         self._next_look = now + _LOOK_SECONDS
         self._take_in()
+        self._tell()
         if now >= self._next_show and len(self._rows) != self._shown:
             self._show()
             # What showing takes, of a long run too, stays under two in a hundred.
             self._next_show = now + max(_EVERY_SECONDS, 50 * (self._clock() - now))
 
-    def _take_in(self, *, tell: bool = True) -> None:
+    def _take_in(self) -> None:
         rows, anew = self._tail.new_rows()
-        if anew:
-            self._rows, self._spikes, self._jumps = [], SpikeWatch(), []
-        for row in rows:
-            self._rows.append(row)
-            if self._spikes.jumps(row["loss"]):
-                self._jumps.append(row["step"])
-                if tell and row["step"] > self._old:
-                    self._tell(row)
+        self._rows = rows if anew else [*self._rows, *rows]
+        bad, anew = self._bad_tail.new_rows()
+        found = [BadStep.model_validate(one) for one in bad]
+        self._bad = found if anew else [*self._bad, *found]
 
-    def _tell(self, row: dict[str, Any]) -> None:
-        usual = self._spikes.usual()
-        message = f"step {row['step']}: the loss jumped to {row['loss']:.3f}, where {usual:.3f} was usual"
-        about = {"run": self._run, "step": row["step"], "loss": row["loss"], "usual": usual, "message": message}
-        tell_event(SPIKE_EVENT, f"corpusmill.run.{self._run}", self._name, about)
+    def _tell(self) -> None:
+        """Tell of bad steps that were not told yet; of those that follow one another, of the first."""
+        for number in range(self._told, len(self._bad)):
+            one = self._bad[number]
+            if number and one.step == self._bad[number - 1].step + 1:
+                continue
+            documents = [document.model_dump() for document in one.documents[:_NAMED_DOCUMENTS]]
+            about = {"run": self._run, "step": one.step, "loss": one.loss, "action": one.action}
+            about |= {"documents": documents, "message": one.message()}
+            tell_event(SPIKE_EVENT, f"corpusmill.run.{self._run}", self._name, about)
+        self._told = len(self._bad)
 
     def _show(self) -> None:
         self._shown = len(self._rows)
@@ -204,4 +187,5 @@ class LossFollower:
     def finish(self) -> None:
         """Show all rows there are."""
         self._take_in()
+        self._tell()
         self._show()

@@ -24,6 +24,7 @@ __all__ = ["DEPLOYMENT", "PrefectBackfill", "Submitted", "required_server", "ser
 
 DEPLOYMENT = "run-stage/local"
 _AT_ONCE = 100  # the server takes no more in one call
+_ANSWER_SECONDS = 120.0  # a hundred runs take a server on SQLite seconds, and on busy cores ten times as long
 _LOOK_SECONDS = 2.0
 _TRIES, _TRY_SECONDS = 6, 0.2
 _ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
@@ -252,7 +253,7 @@ def server_if_up() -> PrefectRest | None:
     """The server that `corpusmill up` started; None where none is up."""
     home = services_home()
     about = read_services(home)
-    return PrefectRest(about.api, auth_string(home)) if about is not None else None
+    return PrefectRest(about.api, auth_string(home), _ANSWER_SECONDS) if about is not None else None
 
 
 def required_server() -> PrefectRest:

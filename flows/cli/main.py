@@ -22,6 +22,7 @@ from flows.cli import (
     demo_command,
     doctor_command,
     flink_commands,
+    leaderboard_command,
     licences_command,
     maintenance,
     run_command,
@@ -65,6 +66,7 @@ tensorboard_command.register(app)
 flink_commands.register(app)
 dataflow_commands.register(app)
 backfill_command.register(app)
+leaderboard_command.register(app)
 watch_command.register(app)
 
 

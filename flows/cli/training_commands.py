@@ -1,12 +1,15 @@
-"""`corpusmill train|evaluate|generate|finetune|plan|export|import`: thin over `python -m training`."""
+"""`corpusmill train|tune|evaluate|generate|finetune|plan|export|import`: thin over `python -m training`."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from collections.abc import Sequence
 
 import typer
 
+from flows.cli.output import complain
 from schemas.configs.train import LONGEST_GRACE_SECONDS
 
 __all__ = ["TRAINING_COMMANDS", "register", "training_argv", "training_environment"]
@@ -14,6 +17,7 @@ __all__ = ["TRAINING_COMMANDS", "register", "training_argv", "training_environme
 _GRACE_SECONDS, _LATER_SECONDS = 5.0, 30.0
 TRAINING_COMMANDS = {
     "train": "Pretrain a GPT-3 model on a mixture of token shards.",
+    "tune": "Look for a good learning rate, batch and shape by many short trainings.",
     "evaluate": "Score a checkpoint on a suite of tasks.",
     "generate": "Write text with a checkpoint.",
     "finetune": "Fine-tune a checkpoint on prompt/answer pairs.",
@@ -40,10 +44,22 @@ def _run(context: typer.Context) -> None:
 
     command = str(context.info_name)
     # Training ends by itself within its own grace, and only it knows what that is.
-    grace = LONGEST_GRACE_SECONDS + _LATER_SECONDS if command == "train" else _GRACE_SECONDS
+    grace = LONGEST_GRACE_SECONDS + _LATER_SECONDS if command in {"train", "tune"} else _GRACE_SECONDS
     argv = training_argv(command, *context.args)
     result = run_child(argv, env=training_environment(), capture=False, grace_seconds=grace)
+    if command == "tune" and result.exit_code == 0 and "--help" not in context.args:
+        _draw(context.args)
     raise typer.Exit(result.exit_code if result.exit_code >= 0 else 1)
+
+
+def _draw(arguments: Sequence[str]) -> None:
+    """Draw the page of the study that a command has done."""
+    from flows.tuning_report.page import write_tuning_page
+
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--out")
+    given, _ = parser.parse_known_args(arguments)
+    complain(f"the trials are drawn in {write_tuning_page(given.out)}")
 
 
 def register(app: typer.Typer) -> None:

@@ -62,11 +62,13 @@ def _database(rest: PrefectRest, about: ServicesDescription) -> Iterator[Finding
 
 
 def _zombies(rest: PrefectRest, _about: ServicesDescription) -> Iterator[Finding]:
-    found = [one for one in rest.all_of("/automations/filter") if one["name"] == ZOMBIES]
+    enabled = {one["name"]: one["enabled"] for one in rest.all_of("/automations/filter")}
     remedy = f"{_UP} makes it anew; one that is switched off is switched on in the UI"
-    if not found or not found[0]["enabled"]:
-        seen = f"the automation {ZOMBIES!r} is {'switched off' if found else 'missing'}"
-        yield fail("zombie-runs", f"{seen}; runs whose worker was killed stay Running", remedy, "P#16746", "P#18653")
+    missing = [f"{name!r} is {'switched off' if name in enabled else 'missing'}" for name in ZOMBIES]
+    missing = [text for name, text in zip(ZOMBIES, missing, strict=True) if not enabled.get(name)]
+    if missing:
+        seen = f"the automation {' and '.join(missing)}; runs whose worker was killed stay Running"
+        yield fail("zombie-runs", seen, remedy, "P#16746", "P#18653")
     else:
         yield ok("zombie-runs", "runs that fall silent are crashed")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flows.receipts import Receipt, read_receipt
-from flows.report.manifests import CorpusManifests
 from flows.report.training_facts import Finetuning, TrainingRun
+from schemas.corpus_manifests import CorpusManifests
 from schemas.corpus_root import CorpusRoot
 
 __all__ = ["Cost", "Costs", "read_costs", "read_receipts"]

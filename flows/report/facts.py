@@ -10,9 +10,9 @@ from flows.receipts import Receipt
 from flows.report.costs import Costs, read_costs, read_receipts
 from flows.report.duplicates import Duplicates, read_duplicates
 from flows.report.funnel import Funnel, read_funnel
-from flows.report.manifests import CorpusManifests
 from flows.report.token_facts import TokenFacts, TokenizerFacts, read_token_facts, read_tokenizers
 from flows.report.training_facts import Finetuning, TrainingRun, read_finetuning, read_training
+from schemas.corpus_manifests import CorpusManifests
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import InputError
 from training.evaluation.results import Score

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flows.report.manifests import CorpusManifests
+from schemas.corpus_manifests import CorpusManifests
 
 __all__ = ["Funnel", "Step", "read_funnel"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flows.report.manifests import CorpusManifests
+from schemas.corpus_manifests import CorpusManifests
 from schemas.manifest import Manifest
 from schemas.split import SPLITS, Split
 

@@ -13,12 +13,14 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import CallWebhook, ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
 
 from flows.services.events import BRAKE_EVENT, NOTIFICATIONS, SPIKE_EVENT, ZOMBIES
 
-__all__ = ["apply_automation", "notifications", "remove_automation", "zombie_automation"]
+__all__ = ["apply_automation", "notifications", "remove_automation", "zombie_automations"]
 
 _SIGN = "prefect.flow-run.heartbeat"
+_BEGUN = {"prefect.flow-run.Pending", "prefect.flow-run.Running"}
 # After any of these no sign of life is owed: the run is over, or waits without a process.
 _SILENT = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "AwaitingRetry", "Scheduled")
 _RUN_TEXT = (
@@ -35,25 +37,38 @@ _OWN_TEXT = (
 )
 
 
-def zombie_automation(lost_after_seconds: int) -> AutomationCore:
-    """Crashes a run that has given a sign of life and then none for so long."""
+def zombie_automations(lost_after_seconds: int) -> list[AutomationCore]:
+    """Crash a run that fell silent, and one of a deployment whose process died before its first sign of life.
+
+    The second has twice as long: a process needs some seconds before it gives signs, and half a minute on busy cores.
+    """
+    silent, never = ZOMBIES
+    deployments = ResourceSpecification({"prefect.resource.id": "prefect.deployment.*"})
+    return [
+        _crash(silent, {_SIGN}, ResourceSpecification({}), lost_after_seconds),
+        _crash(never, _BEGUN, deployments, 2 * lost_after_seconds),
+    ]
+
+
+def _crash(name: str, after: set[str], related: ResourceSpecification, seconds: int) -> AutomationCore:
     return AutomationCore(
-        name=ZOMBIES,
+        name=name,
         description="A run without a heartbeat has lost its process: the state Crashed frees its places.",
         trigger=EventTrigger(
-            after={_SIGN},
+            after=after,
             expect={_SIGN, *(f"prefect.flow-run.{state}" for state in _SILENT)},
             match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related=related,
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=lost_after_seconds),
+            within=timedelta(seconds=seconds),
         ),
         actions=[
             ChangeFlowRunState(
                 name=None,
                 state=StateType.CRASHED,
-                message=f"no sign of life for {lost_after_seconds} s: its process, its worker or the machine is gone",
+                message=f"no sign of life for {seconds} s: its process, its worker or the machine is gone",
                 force=False,
             )
         ],

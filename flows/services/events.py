@@ -11,7 +11,7 @@ __all__ = ["BRAKE_EVENT", "NOTIFICATIONS", "SPIKE_EVENT", "ZOMBIES", "emit"]
 
 BRAKE_EVENT = "corpusmill.brake"
 SPIKE_EVENT = "corpusmill.loss-spike"
-ZOMBIES = "corpusmill: crash runs that fell silent"
+ZOMBIES = ("corpusmill: crash runs that fell silent", "corpusmill: crash runs that never gave a sign of life")
 NOTIFICATIONS = (
     "corpusmill: tell of failed and crashed runs",
     "corpusmill: tell of brakes",

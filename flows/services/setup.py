@@ -20,7 +20,7 @@ from prefect.types import SecretDict
 from prefect.workers.process import ProcessWorker
 from pydantic import SecretStr
 
-from flows.services.automations import apply_automation, notifications, remove_automation, zombie_automation
+from flows.services.automations import apply_automation, notifications, remove_automation, zombie_automations
 from flows.services.daemons import POOL, WEBHOOK_VARIABLE, read_settings
 from flows.services.deployments import apply_deployments
 from flows.services.events import NOTIFICATIONS
@@ -77,7 +77,8 @@ def _queues(client: SyncPrefectClient, config: UpConfig) -> None:
 
 def _automations(client: SyncPrefectClient, config: UpConfig, webhook: str | None) -> None:
     """The webhook is left as it is where the environment does not say, and is gone where it says nothing."""
-    apply_automation(client, zombie_automation(config.lost_after_seconds))
+    for automation in zombie_automations(config.lost_after_seconds):
+        apply_automation(client, automation)
     if webhook:
         block = Webhook(url=SecretStr(webhook), headers=SecretDict({"Content-Type": "application/json"}))
         block.save(WEBHOOK_BLOCK, overwrite=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -17,9 +15,10 @@ import pyarrow.parquet as pq
 
 from pipelines.decontamination.items import Item, item_of
 from schemas.errors import InputError
+from schemas.gzipped import read_gunzipped
 from schemas.manifest import InputRecord
-from schemas.storage import Folder, join_url, open_input
-from schemas.tasks import read_suite
+from schemas.storage import Folder, join_url
+from schemas.suites import read_suite
 
 __all__ = ["EvaluationFile", "digests_of", "find_files", "read_items"]
 
@@ -85,22 +84,11 @@ def find_files(urls: Sequence[str]) -> list[EvaluationFile]:
     return [EvaluationFile(task, found[task]) for task in sorted(found)]
 
 
-def _content(url: str) -> bytes:
-    with open_input(url) as stream:
-        data = stream.read()
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{url} is a damaged gzip file ({error}); fetch it again") from error
-
-
 def digests_of(files: Sequence[EvaluationFile]) -> tuple[InputRecord, ...]:
     """Each set with the digest of its content; where a file lies does not enter."""
     return tuple(
         InputRecord(
-            name=f"evaluation/{one.task}", digest=hashlib.blake2b(_content(one.url), digest_size=32).hexdigest()
+            name=f"evaluation/{one.task}", digest=hashlib.blake2b(read_gunzipped(one.url), digest_size=32).hexdigest()
         )
         for one in files
     )
@@ -152,7 +140,7 @@ def _parquet(url: str, data: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def _rows(url: str) -> Iterator[tuple[str, Any]]:
-    data, ending = _content(url), _ending(url)
+    data, ending = read_gunzipped(url), _ending(url)
     if ending == ".parquet":
         yield from _parquet(url, data)
     elif ending in (".csv", ".tsv"):

@@ -27,7 +27,7 @@ from schemas.configs.heldout import HeldoutConfig
 from schemas.corpus_root import PartitionKey
 from schemas.split import SPLITS, Split
 from schemas.storage import Folder
-from schemas.tasks import Suite, suite_text
+from schemas.suites import Suite, suite_text
 
 __all__ = ["STAGE_VERSION", "TABLE", "pending", "run", "suite_key"]
 

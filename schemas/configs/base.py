@@ -28,6 +28,7 @@ STAGES = frozenset(
         "heldout",
         "quality",
         "train",
+        "tune",
         "evaluate",
         "generate",
         "finetune",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -15,9 +15,23 @@ class EvaluateConfig(StageConfig):
     """What is scored and how much of it."""
 
     stage: ClassVar[str] = "evaluate"
-    operational: ClassVar[frozenset[str]] = frozenset(["batch", "overlaps"])
+    operational: ClassVar[frozenset[str]] = frozenset(["batch", "overlaps", "data"])
 
     step: int | None = Field(default=None, ge=0, title="Step", description="Checkpoint to score; empty: the newest.")
+    data: str | None = Field(
+        default=None,
+        title="Data",
+        description="Folder that the suite's files are in; empty: that of the suite. Shipped suites need it.",
+    )
+    tasks: tuple[str, ...] = Field(
+        default=(), title="Tasks", description="Names of the suite's tasks to score; with no tag either, all of them."
+    )
+    tags: tuple[str, ...] = Field(
+        default=(), title="Tags", description="Tags of the suite's tasks to score, such as arithmetic."
+    )
+    shots: tuple[Annotated[int, Field(ge=0, le=1024)], ...] = Field(
+        default=(), title="Shots", description="Examples before an item, for all tasks that have any; empty: their own."
+    )
     limit: int | None = Field(
         default=None,
         ge=1,

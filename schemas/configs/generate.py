@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from schemas.configs.base import StageConfig
+from schemas.records import template_columns
 
 __all__ = ["GenerateConfig"]
 
@@ -15,6 +16,7 @@ class GenerateConfig(StageConfig):
     """How a model goes on from a prompt."""
 
     stage: ClassVar[str] = "generate"
+    operational: ClassVar[frozenset[str]] = frozenset(["batch"])
 
     max_tokens: int = Field(
         default=128, ge=1, le=1_000_000, title="Tokens", description="Tokens to generate at most, after the prompt."
@@ -36,3 +38,36 @@ class GenerateConfig(StageConfig):
     delimiter: str = Field(
         default=" ", title="Delimiter", description="Between the prompt and the answer of an example."
     )
+    beams: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        title="Beams",
+        description="Over 1: search for the likeliest text, so many at once, and draw nothing; GPT-3 has 4.",
+    )
+    length_penalty: float = Field(
+        default=0.6,
+        ge=0,
+        le=10,
+        title="Length penalty",
+        description="Of beam search: log-probabilities are divided by ((5 + tokens) / 6) to this power.",
+    )
+    template: str = Field(
+        default="{prompt}", title="Template", description="What a row of a file of prompts is made into; {column}."
+    )
+    batch: int = Field(
+        default=32, ge=1, le=65_536, title="Batch", description="Prompts of a file that are answered at once at most."
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _template_can_be_filled(cls, template: str) -> str:
+        template_columns(template)
+        return template
+
+    @model_validator(mode="after")
+    def _searches_or_draws(self) -> GenerateConfig:
+        drawing = sorted({"temperature", "top_k", "top_p"} & self.model_fields_set)
+        if self.beams > 1 and drawing:
+            raise ValueError(f"{self.beams} beams search and draw nothing; leave {', '.join(drawing)} out, or beams")
+        return self

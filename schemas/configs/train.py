@@ -47,6 +47,12 @@ class TrainConfig(StageConfig):
             "profile_step",
             "memory_snapshot_step",
             "peak_tflops",
+            "tensorboard",
+            "evaluate_every",
+            "evaluate_suite",
+            "evaluate_data",
+            "evaluate_limit",
+            "evaluate_share",
         ]
     )
 
@@ -121,14 +127,19 @@ class TrainConfig(StageConfig):
     on_bad_step: Literal["stop", "skip", "rollback"] = Field(
         default="stop",
         title="On a bad step",
-        description="loss or gradient not finite, or a spike: stop, leave the weights as they are and go on, or go "
-        "back to the last checkpoint and leave the step's windows out",
+        description="loss or gradient not finite: stop, leave the weights as they are and go on, or go back to the "
+        "last checkpoint and leave the step's windows out",
+    )
+    on_spike: Literal["report", "stop", "skip", "rollback"] = Field(
+        default="report",
+        title="On a spike",
+        description="report: train on it all the same and write it down; else as on a bad step",
     )
     spike_deviations: float | None = Field(
-        default=None,
+        default=6.0,
         title="Spike",
         description="standard deviations over the mean of the last good steps, of loss or gradient norm, that make a "
-        "step bad; empty: none do",
+        "step a spike; empty: none do",
         gt=0,
     )
     spike_steps: int = Field(
@@ -150,6 +161,28 @@ class TrainConfig(StageConfig):
         default=("",), title="Sample prompts", description="texts to go on from; empty: from the start of a document"
     )
     sample_tokens: int = Field(default=64, title="Sample length", description="tokens of a sample", ge=1, le=2048)
+    evaluate_every: int = Field(
+        default=0,
+        title="Evaluate every",
+        description="steps after which a suite is scored, and at the end; 0: never",
+        ge=0,
+    )
+    evaluate_suite: str = Field(
+        default="", title="Evaluation suite", description="a suite file, or the name of a shipped one"
+    )
+    evaluate_data: str | None = Field(
+        default=None, title="Evaluation data", description="folder of the suite's files; empty: that of the suite"
+    )
+    evaluate_limit: int | None = Field(
+        default=100, title="Evaluation limit", description="items of a task at most; empty: all", ge=1
+    )
+    evaluate_share: float = Field(
+        default=0.05,
+        title="Evaluation share",
+        description="of the time that training may stand still for evaluation before its last step",
+        gt=0,
+        le=0.9,
+    )
     checkpoint_every: int = Field(default=500, title="Checkpoint every", description="steps; 0: at the end only", ge=0)
     keep_checkpoints: int = Field(default=2, title="Keep", description="newest checkpoints that stay", ge=1)
     keep_every: int = Field(
@@ -187,6 +220,11 @@ class TrainConfig(StageConfig):
         title="Peak",
         description="TFLOP/s of one device, for MFU; empty: as published for a known GPU, measured on a CPU",
         gt=0,
+    )
+    tensorboard: bool = Field(
+        default=False,
+        title="TensorBoard",
+        description="write metrics as event files too, in <run>/tensorboard (package tensorboard)",
     )
     verify_shards: bool = Field(
         default=True, title="Verify shards", description="read all tokens once at the start and compare their checksums"
@@ -234,6 +272,8 @@ class TrainConfig(StageConfig):
     def _fits_together(self) -> Self:
         if self.micro_batch is not None and self.micro_batch > self.batch:
             raise ValueError(f"micro_batch {self.micro_batch} is over batch {self.batch}; lower it")
+        if self.evaluate_every and not self.evaluate_suite:
+            raise ValueError(f"evaluate_every is {self.evaluate_every} without a suite; set evaluate_suite")
         if self.ramp_tokens and self.ramp_start > self.batch:
             raise ValueError(f"ramp_start {self.ramp_start} is over batch {self.batch}; lower it or set ramp_tokens=0")
         if self.decay_tokens is not None and self.decay_tokens <= self.warmup_tokens:

@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from fake_units import FakeCorpus, commit
+from prefect_services import Services
 
 from pipelines.cleaning.stage import clean_unit, input_files
 from pipelines.decontamination.evaluation_files import digests_of, find_files
@@ -82,9 +83,10 @@ def timed(*words: str) -> tuple[float, float, dict]:
     seconds, after = time.monotonic() - started, os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
     line = ended.stdout.strip().splitlines()[-1:] or ["{}"]
-    if ended.returncode not in (0, 1):
+    found = json.loads(line[0]) if line[0].startswith("{") else {}
+    if ended.returncode not in (0, 1) or "error" in found:
         raise SystemExit(f"{' '.join(words)}: {ended.stderr}")
-    return seconds, used, json.loads(line[0]) if line[0].startswith("{") else {}
+    return seconds, used, found
 
 
 def measure(corpus: FakeCorpus, stage: str, count: int, verb: str, *more: str) -> tuple[float, float, dict]:
@@ -141,19 +143,47 @@ def overhead(folder: Path, count: int) -> None:
     say(f"overhead a partition: {per:.2f} s, {per_cpu:.2f} CPU-s")
 
 
+def submitting(folder: Path, count: int) -> None:
+    """What it takes to ask a server on SQLite for so many runs; its worker begins the first of them meanwhile."""
+    folder.mkdir()
+    services = Services(folder / "home", ("port=0", "data_runs=1", "grace_seconds=1"))
+    corpus = FakeCorpus(folder)
+    for name in names(count):
+        corpus.raw(name)
+    given = ["clean", "--root", corpus.root.url, "--source", "web", "--partitions", range_of(count), "--json"]
+    given += ["--input", corpus.template]
+    services.up()
+    os.environ.update(services.environment())
+    try:
+        say("\n| what | runs | s | runs/s | CPU-s of the command |\n|---|---:|---:|---:|---:|")
+        for what in ("submit", "submit the same again"):
+            seconds, used, found = timed("backfill", "run", *given)
+            runs = found["runs_made"] + found["runs_known"]
+            assert runs == count, found
+            say(f"| {what} | {found['runs_made']:,} | {seconds:.2f} | {runs / seconds:,.0f} | {used:.2f} |")
+        seconds, used, _ = timed("backfill", "cancel", *given[:-2])
+        say(f"| cancel | {count:,} | {seconds:.2f} | {count / seconds:,.0f} | {used:.2f} |")
+    finally:
+        services.down()
+
+
 def main() -> int:
     """Measure all of it in a temporary folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--partitions", type=int, default=10_000)
+    parser.add_argument("--partitions", type=int, default=10_000, help="partitions that are planned; 0 for none")
+    parser.add_argument("--submitted", type=int, default=1000, help="runs that Prefect is asked for; 0 for none")
     parser.add_argument("--runs", type=int, default=6, help="partitions that are really run; 0 for none")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-backfill-"))
     try:
         say(f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {os.cpu_count()} cores, load "
             f"{os.getloadavg()[0]:.0f}")  # fmt: skip
-        plans(make_corpus(folder / "many", arguments.partitions), arguments.partitions)
+        if arguments.partitions:
+            plans(make_corpus(folder / "many", arguments.partitions), arguments.partitions)
         if arguments.runs:
             overhead(folder / "few", arguments.runs)
+        if arguments.submitted:
+            submitting(folder / "submitted", arguments.submitted)
     finally:
         shutil.rmtree(folder)
     return 0

@@ -24,7 +24,7 @@ def flink_is_possible() -> None:
 @pytest.fixture(scope="session")
 def pages(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The input of the chain."""
-    return write_pages(shared_data, tmp_path_factory.mktemp("pages"))
+    return write_pages(shared_data, tmp_path_factory.mktemp("pages"), every=6)
 
 
 @pytest.fixture(scope="session")

@@ -126,40 +126,11 @@ def test_a_job_that_nobody_cancelled_is_cancelled_by_the_next_run_of_its_unit(
     assert conserved(tmp_path) == conserved(local_corpus[0])
 
 
-def test_a_killed_job_manager_ends_the_run_and_the_next_one_goes_on(
-    cluster: Cluster, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
-) -> None:
-    ended = kill_during(cluster, tmp_path, pages, "clean", "clean", lambda: cluster.daemon("jobmanager"))
-    assert ended.code == 1
-    said = ended.err.strip().splitlines()[-1]
-    assert said.startswith("corpusmill: ")
-    assert "run the same command again" in said
-    assert "Traceback" not in ended.err
-    wait_until(lambda: cluster.status().get("slots_now") == 2, "both task managers at the new manager")
-    require(cluster.call(*stage_command("clean", tmp_path, pages)))
-    assert conserved(tmp_path) == conserved(local_corpus[0])
-
-
 def test_too_few_slots_are_named_before_anything_runs(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
     ended = cluster.call(*stage_command("clean", tmp_path, pages, "--workers", "3"))
     assert ended.code == 2
     assert "--workers 3 wants 3 slots, and Flink has 2 on 2 task managers; give --workers 2" in ended.err
     assert "Traceback" not in ended.err
-
-
-def test_an_error_of_a_step_comes_back_as_it_was(cluster: Cluster, pages: Path, tmp_path: Path) -> None:
-    with cluster.start(*stage_command("clean", tmp_path, pages)) as process:
-        with paused(cluster.daemon("workerpool")):
-            running(cluster, "clean", process)
-            # The work folder is taken by files while the job is on its way, and no worker is there yet.
-            (record,) = tmp_path.rglob(RECORD_NAME)
-            for name in ("spill", "staged"):
-                (record.parent / name).write_text("in the way")
-        _, err = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 2
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("corpusmill: cannot write "), err
-    assert "Traceback" not in err
 
 
 def memory_limits(cluster: Cluster) -> list[int]:
@@ -220,24 +191,6 @@ def test_a_keeper_whose_starter_died_while_it_was_loading_ends(flink_is_possible
     assert subprocess.run(command, env=other.environment(), timeout=PATIENCE_SECONDS, check=False).returncode == 0
     wait_until(lambda: not other.processes(), "the end of all processes")
     assert other.status()["state"] == "down"
-
-
-@pytest.mark.parametrize("setting", ["environment=process", "mode=embedded"])
-def test_other_kinds_of_cluster_give_the_same_rows(
-    setting: str, pages: Path, local_corpus: tuple[Path, str], tmp_path: Path
-) -> None:
-    other = Cluster(tmp_path / "flink", ("task_managers=2", "slots=1", setting))
-    other.up()
-    try:
-        require(other.call(*stage_command("clean", tmp_path / "corpus", pages)))
-    finally:
-        other.down()
-    tables = [
-        json.loads((root / "documents" / "pages" / "one" / "manifest.json").read_text())["tables"]
-        for root in (tmp_path / "corpus", local_corpus[0])
-    ]
-    assert [tables[0][name]["digest"] for name in tables[1]] == [table["digest"] for table in tables[1].values()]
-    wait_until(lambda: not other.processes(), "the end of all processes")
 
 
 def test_a_graph_over_the_budget_is_walked_as_it_is_here(

@@ -62,7 +62,7 @@ def test_a_clean_machine(services: Services, corpus: Path, tmp_path: Path) -> No
 
 @contextmanager
 def zombies_switched_off(services: Services) -> Iterator[None]:
-    (known,) = [one for one in services.rest().all_of("/automations/filter") if one["name"] == ZOMBIES]
+    (known,) = [one for one in services.rest().all_of("/automations/filter") if one["name"] == ZOMBIES[0]]
     code = "import sys; from prefect.client.orchestration import get_client\nwith get_client(sync_client=True) as c: "
     services.python("-c", f"{code}c.pause_automation(sys.argv[1])", known["id"])
     yield

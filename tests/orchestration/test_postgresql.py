@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from kill_matrix import end_level, start_tree, wait_for_nothing
 from postgresql import PASSWORD, postgresql, programs
@@ -27,15 +28,19 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def test_two_workers_on_postgresql(database: str, tmp_path: Path) -> None:
+def test_two_workers_on_postgresql_whose_keeper_is_killed_at_last(database: str, tmp_path: Path) -> None:
     services = Services(
-        tmp_path / "home", ("port=0", "workers=2", "grace_seconds=5"), {"CORPUSMILL_DATABASE_URL": database}, tmp_path
+        tmp_path / "home",
+        ("port=0", "auth=false", "workers=2", "grace_seconds=5"),
+        {"CORPUSMILL_DATABASE_URL": database},
+        tmp_path,
     )
     services.up()
     try:
         status = services.status()
         assert status["database"] == "PostgreSQL"
         assert len(status["workers"]) == 2
+        assert httpx.post(f"{status['api']}/flows/filter", json={}).status_code == 403  # of a page elsewhere
         services.deploy_probes()
         runs = [services.run("probe-note", path=str(tmp_path / f"note-{number}"), text="x") for number in range(2)]
         for run in runs:
@@ -50,6 +55,11 @@ def test_two_workers_on_postgresql(database: str, tmp_path: Path) -> None:
         end_level(services, run, "flow", signal.SIGKILL)
         wait_for_nothing(run, "flow", 0)
         services.wait_for(run.id, "CRASHED")
+        held = services.run("probe-hold", path=str(tmp_path / "pid"))
+        wait_until((tmp_path / "pid").exists, "a run")
+        assert services.state(held)["type"] == "RUNNING"
+        os.kill(status["processes"]["keeper"], signal.SIGKILL)
+        wait_until(lambda: not services.processes(), "the end of all processes", 20)
+        assert services.status()["state"] == "down"
     finally:
         services.down()
-    wait_until(lambda: not services.processes(), "the end of all processes")

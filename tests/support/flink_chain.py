@@ -213,17 +213,25 @@ def write_questions(inputs: Path) -> None:
     questions(inputs).write_text("\n".join(lines))
 
 
-def write_pages(data: Path, folder: Path) -> Path:
-    """Real input: WARC files, pages of a documentation site, and 400 texts, half of them the same; and questions."""
+def write_pages(data: Path, folder: Path, every: int = 1) -> Path:
+    """Real input: WARC files, pages of a documentation site, and 400 texts, half of them the same; and questions.
+
+    Of the site, each so many-th page is taken, and those that have a sentence of the questions.
+    """
     shutil.copytree(data / "warc", folder / "warc")
     write_questions(folder)
     with tarfile.open(data / "html" / "ipython-docs.tar.xz") as archive:
-        for member in archive:  # `extractall` wants a filter from Python 3.12 on, and knows none before 3.11.4
+        for number, member in enumerate(
+            archive
+        ):  # `extractall` wants a filter from Python 3.12 on, and knows none before 3.11.4
             stream = archive.extractfile(member)
-            if stream is not None:
+            if stream is None:
+                continue
+            html = stream.read()
+            if number % every == 0 or b"both of these" in html:
                 page = folder / "html" / member.name
                 page.parent.mkdir(parents=True, exist_ok=True)
-                page.write_bytes(stream.read())
+                page.write_bytes(html)
     words = _SKEWED.split()
     with (folder / "skewed.jsonl").open("w") as stream:
         for number in range(400):  # one key of the shuffle gets half of these

@@ -15,14 +15,17 @@ import psutil
 # Costs nothing where all is well. A Python with Beam, torch or Prefect is there after some 3 s on a free core, and was
 # seen to take ten times as long on two cores that ran eight processes.
 PATIENCE_SECONDS = 240.0
+_LONGEST_PAUSE_SECONDS = 0.2
 
 
 def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
     """Wait until a condition holds; gives what it gave. `what` says what was waited for where it never does."""
-    deadline = time.monotonic() + seconds
+    deadline, pause = time.monotonic() + seconds, 0.01
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
-        time.sleep(0.01)
+        time.sleep(pause)
+        # A server that is asked a hundred times a second has no time for what is waited for.
+        pause = min(_LONGEST_PAUSE_SECONDS, 1.3 * pause)
     return found
 
 

@@ -58,6 +58,8 @@ def _facts(model: Any, wanted: dict[str, Any]) -> tuple[torch.Tensor, dict[str, 
         beams = wanted["beams"]
         facts["beams"] = _greedy(model, wanted["start"], wanted["new"], num_beams=beams)
         facts["beams without cache"] = _greedy(model, wanted["start"], wanted["new"], num_beams=beams, use_cache=False)
+        sums = {"num_beams": beams, "length_penalty": 0.0, "early_stopping": "never"}
+        facts["likeliest of beams"] = _greedy(model, wanted["start"], wanted["new"], **sums)
         facts["refusal"] = _refusal(model, wanted["start"], wanted["new"])
     if "padded" in wanted:
         facts["padded"] = _greedy_batch(model, wanted["padded"], wanted["new"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,20 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from token_corpus import END_OF_TEXT, TOKENIZER, plan_of, write_stream
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from schemas.configs.model import ModelShape
 from schemas.configs.train import TrainConfig
-from schemas.corpus_root import CorpusRoot, PartitionKey
-from schemas.mixture import MixturePlan, Phase, ShardRef, SourceShare, SourceStream, write_mixture
-from schemas.token_shard import ShardHeader, shard_name, shard_schema, token_table, tokenizer_fingerprint
+from schemas.corpus_root import CorpusRoot
+from schemas.mixture import IndexRef, MixturePlan, SourceStream, write_mixture
+from schemas.storage import file_checksum
+from schemas.token_shard import TOKEN_INDEX, IndexHeader, index_schema, tokenizer_fingerprint
+from training.data.shards import open_streams
 from training.loop.prepare import prepare_run
 from training.loop.train import train
 
-TOKENIZER = "tiny"
-END_OF_TEXT = 0
 STORY_WORDS = "the a red old small cat dog bird sees likes follows house tree road in on near quickly often never"
 WORDS = STORY_WORDS.split()
 
@@ -51,70 +52,6 @@ def story(seed: int, words: int) -> str:
         place = (place + int(step)) % len(WORDS)
         picked.append(WORDS[place])
     return " ".join(picked)
-
-
-def write_stream(
-    root: CorpusRoot, source: str, split: str, tokens: np.ndarray, tokenizer: Tokenizer, shard_tokens: int
-) -> SourceStream:
-    """Write one stream as shards of `shard_tokens` tokens."""
-    vocabulary, refs = tokenizer.get_vocab_size(), []
-    table = token_table(TOKENIZER, split)
-    folder = root.partition_folder(table, PartitionKey(source, "one"))
-    for number, first in enumerate(range(0, len(tokens), shard_tokens)):
-        piece = tokens[first : first + shard_tokens].astype("<u2")
-        header = ShardHeader(
-            tokenizer=TOKENIZER,
-            tokenizer_fingerprint=tokenizer_fingerprint(tokenizer.to_str().encode()),
-            vocabulary_size=vocabulary,
-            end_of_text=END_OF_TEXT,
-            source=source,
-            partition="one",
-            split=split,
-            number=number,
-            first_token=first,
-            tokens=len(piece),
-            checksum=hashlib.blake2b(piece.tobytes(), digest_size=32).hexdigest(),
-        )
-        schema = shard_schema(header)
-        with folder.open_write(shard_name(number)) as stream, pa.ipc.new_file(stream, schema) as writer:
-            for start in range(0, len(piece), 1000):  # several record batches, as large shards may have
-                writer.write_batch(pa.record_batch([pa.array(piece[start : start + 1000])], schema=schema))
-        path = f"{table}/{source}/one/{shard_name(number)}"
-        refs.append(ShardRef(path=path, tokens=header.tokens, checksum=header.checksum))
-    return SourceStream(source=source, tokens=len(tokens), utf8_bytes=4 * len(tokens), documents=1, shards=tuple(refs))
-
-
-def plan_of(
-    train: tuple[SourceStream, ...],
-    samples: dict[str, int],
-    *,
-    sequence_length: int,
-    vocabulary_size: int,
-    fingerprint: str = "",
-    validation: tuple[SourceStream, ...] = (),
-    test: tuple[SourceStream, ...] = (),
-    phases: int = 1,
-) -> MixturePlan:
-    """A plan that takes `samples` of each source in every phase."""
-    total = sum(samples.values())
-    windows = {stream.source: stream.windows(sequence_length) for stream in train}
-    shares = tuple(
-        SourceShare(source=name, weight=count / total, samples=count, windows=windows[name])
-        for name, count in samples.items()
-    )
-    return MixturePlan(
-        name="main",
-        tokenizer=TOKENIZER,
-        tokenizer_fingerprint=fingerprint,
-        vocabulary_size=vocabulary_size,
-        end_of_text=END_OF_TEXT,
-        sequence_length=sequence_length,
-        seed=7,
-        train=train,
-        validation=validation,
-        test=test,
-        phases=(Phase(samples=total, planned=total, shares=shares),) * phases,
-    )
 
 
 CorpusFactory = Callable[..., MixturePlan]
@@ -208,3 +145,43 @@ def trained_run(_trained_once: Path, tmp_path: Path) -> str:
     """A copy of a run of 100 steps that has learned which word follows which."""
     shutil.copytree(_trained_once, tmp_path / "trained")
     return str(tmp_path / "trained")
+
+
+def _with_indexes(corpus_root: CorpusRoot, plan: MixturePlan) -> MixturePlan:
+    """The plan with an index for each source, in which documents end at the end-of-text ids of the tokens."""
+    streams = []
+    for stream, tokens in zip(plan.train, open_streams(corpus_root, plan, "train"), strict=True):
+        ids = np.empty(stream.tokens, dtype=np.int64)
+        tokens.read(0, ids)
+        ends = np.flatnonzero(ids == plan.end_of_text) + 1
+        starts = np.concatenate([[0], ends[:-1]])
+        folder, _, _ = stream.shards[0].path.rpartition("/")
+        header = IndexHeader(
+            tokenizer=plan.tokenizer,
+            tokenizer_fingerprint=plan.tokenizer_fingerprint,
+            source=stream.source,
+            partition="one",
+            split="train",
+            documents=len(starts),
+            tokens=stream.tokens,
+        )
+        rows = {"start": starts, "length": ends - starts, "document_id": [n.to_bytes(16) for n in range(len(starts))]}
+        rows |= {name: [0] * len(starts) for name in ("piece", "characters", "utf8_bytes")}
+        rows |= {name: [None] * len(starts) for name in TOKEN_INDEX.names if name not in rows}
+        place = corpus_root.folder.child(folder)
+        with place.open_write("index.parquet") as file:
+            pq.write_table(pa.table(rows, schema=index_schema(header)), file, row_group_size=7)
+        reference = IndexRef(
+            path=f"{folder}/index.parquet",
+            documents=len(starts),
+            tokens=stream.tokens,
+            checksum=file_checksum(place, "index.parquet"),
+        )
+        streams.append(stream.model_copy(update={"indexes": (reference,)}))
+    return plan.model_copy(update={"train": tuple(streams)})
+
+
+@pytest.fixture
+def with_indexes() -> Callable[[CorpusRoot, MixturePlan], MixturePlan]:
+    """Writes the indexes of a plan's training streams, documents numbered in each; gives the plan that pins them."""
+    return _with_indexes

@@ -13,24 +13,39 @@ from schemas.corpus_root import CorpusRoot
 from schemas.errors import ShardError
 from schemas.mixture import IndexRef, MixturePlan, SourceStream
 from schemas.storage import join_url
-from schemas.token_shard import INDEX_NAME, index_header_of, token_table
+from schemas.token_shard import INDEX_NAME, IndexHeader, index_header_of, token_table
 
-__all__ = ["boundaries_of", "read_starts"]
+__all__ = ["boundaries_of", "open_index", "read_starts"]
 
 Integers = NDArray[np.int64]
 
 
-def _read_index(root: CorpusRoot, index: IndexRef, plan: MixturePlan) -> Integers:
+def _missing(where: str, plan: MixturePlan) -> ShardError:
+    return ShardError(f"{where} is missing, and mixture {plan.name} pins it; run tokenize again")
+
+
+def _again(plan: MixturePlan) -> str:
+    return f"run `corpusmill run mix` under a new name, or restore what mixture {plan.name} pins"
+
+
+def open_index(root: CorpusRoot, index: IndexRef, plan: MixturePlan) -> tuple[pq.ParquetFile, IndexHeader]:
+    """An index that a plan pins; what its header says is compared, its checksum is not.
+
+    Raises:
+        ShardError: it is missing, damaged or another one.
+    """
     where = f"{root.url}/{index.path}"
     place, _, name = index.path.rpartition("/")
-    again = f"run `corpusmill run mix` under a new name, or restore what mixture {plan.name} pins"
     try:
-        content = root.folder.child(place).read(name)
+        opened = pq.ParquetFile(root.folder.child(place).open_arrow(name))
     except FileNotFoundError as error:
-        raise ShardError(f"{where} is missing, and mixture {plan.name} pins it; run tokenize again") from error
-    if hashlib.blake2b(content, digest_size=32).hexdigest() != index.checksum:
-        raise ShardError(f"{where} is damaged or another index than the one pinned: its checksum differs; {again}")
-    opened = pq.ParquetFile(pa.BufferReader(content))
+        raise _missing(where, plan) from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ShardError(f"{where} cannot be read: {error}; {_again(plan)}") from error
+    return opened, _pinned_header(opened, index, plan, where)
+
+
+def _pinned_header(opened: pq.ParquetFile, index: IndexRef, plan: MixturePlan, where: str) -> IndexHeader:
     header = index_header_of(opened.schema_arrow, where)
     named = join_url(token_table(header.tokenizer, header.split), header.source, header.partition, INDEX_NAME)
     facts = [
@@ -41,7 +56,22 @@ def _read_index(root: CorpusRoot, index: IndexRef, plan: MixturePlan) -> Integer
     ]
     for what, found, wanted in facts:
         if found != wanted:
-            raise ShardError(f"{where} has {what} {found}, mixture {plan.name} pins {wanted}; {again}")
+            raise ShardError(f"{where} has {what} {found}, mixture {plan.name} pins {wanted}; {_again(plan)}")
+    return header
+
+
+def _read_index(root: CorpusRoot, index: IndexRef, plan: MixturePlan) -> Integers:
+    where = f"{root.url}/{index.path}"
+    try:
+        content = root.folder.read(index.path)
+    except FileNotFoundError as error:
+        raise _missing(where, plan) from error
+    if hashlib.blake2b(content, digest_size=32).hexdigest() != index.checksum:
+        raise ShardError(
+            f"{where} is damaged or another index than the one pinned: its checksum differs; {_again(plan)}"
+        )
+    opened = pq.ParquetFile(pa.BufferReader(content))
+    _pinned_header(opened, index, plan, where)
     starts: Integers = opened.read(columns=["start"]).column("start").to_numpy().astype(np.int64)
     return starts
 

@@ -11,7 +11,7 @@ from schemas.configs.evaluate import EvaluateConfig
 from schemas.errors import InputError
 from schemas.run import RunConfig
 from schemas.storage import Folder, join_url
-from schemas.tasks import Suite
+from schemas.suites import Suite
 from training.evaluation.results import ItemRecord
 from training.evaluation.statistics import Estimate, estimate_mean
 

@@ -1,6 +1,7 @@
-"""How likely a model finds given continuations.
+"""Answers after contexts, scored: each context is computed once, whatever the number of its answers.
 
-Shape legend: B requests of a batch, T positions, V vocabulary, N scored tokens.
+Contexts of about one length are computed together, up to the end of the shortest, into a key-value cache; from there on
+each answer is a row of its own, with what is left of its context before it. So nothing is padded on the left.
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
+from training.evaluation.steps import Steps, finish
+from training.evaluation.token_scores import TokenScores, token_scores
+from training.model.cache import KeyValueCache
 from training.model.gpt import GPT
 
-__all__ = ["Request", "best_choice", "in_batches", "log_likelihoods", "rows_at_once", "token_losses"]
+__all__ = ["AnswerScore", "Request", "best_choice", "log_likelihoods", "score_answers"]
 
-# Logits of one forward pass at most: 2 GiB in float32.
-_LOGITS = 2**29
 # Nats by which equal scores may differ between shapes of a batch: matrix products round by their shape.
 _TIE_NATS = 1e-4
 
@@ -30,65 +30,128 @@ class Request:
     answer: list[int]
 
 
-def rows_at_once(model: GPT, batch: int) -> int:
-    """At most `batch` sequences of the model's context, fewer where their logits would not fit in memory."""
-    return max(1, min(batch, _LOGITS // (model.config.context * model.config.vocabulary_size)))
+@dataclass(frozen=True)
+class AnswerScore:
+    """How likely an answer is after its context.
+
+    Attributes:
+        nats: sum of log-probabilities, at most 0.
+        tokens: how many were scored.
+        greedy: whether each of them was the likeliest one.
+        last_greedy: whether the last one was.
+        cut: whether the context was cut from the left to fit.
+    """
+
+    nats: float
+    tokens: int
+    greedy: bool
+    last_greedy: bool
+    cut: bool
 
 
-def in_batches(lengths: Sequence[int], batch: int) -> Iterator[list[int]]:
-    """Indices in batches, longest first, so that a batch pads little; equal lengths keep their order."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    for start in range(0, len(order), batch):
-        yield order[start : start + batch]
+@dataclass(frozen=True)
+class _Group:
+    """A context, with the answers after it and where their scores go."""
+
+    context: list[int]
+    answers: list[list[int]]
+    places: list[tuple[int, int]]
+    cut: bool = False
 
 
-def token_losses(model: GPT, rows: Sequence[Sequence[int]], scored: Sequence[int]) -> list[Tensor]:
-    """Negative log-likelihood of the last tokens of each row given all before them, nats, in float32.
+def _grouped(number: int, context: list[int], answers: Sequence[list[int]], limit: int) -> Iterator[_Group]:
+    """The answers after one context, together where all of them fit, else those that do not each by itself."""
+    places = [(number, place) for place in range(len(answers))]
+    fits = [len(context) + len(answer) <= limit for answer in answers]
+    whole = [place for place, fit in zip(places, fits, strict=True) if fit]
+    if whole:
+        yield _Group(context, [answers[place] for _, place in whole], whole)
+    for place, answer, fit in zip(places, answers, fits, strict=True):
+        if not fit:
+            row = [*context, *answer][-limit:]
+            scored = min(len(answer), limit - 1)
+            yield _Group(row[: len(row) - scored], [row[len(row) - scored :]], [place], cut=True)
+
+
+def _batches(groups: list[_Group], batch: int) -> Iterator[list[_Group]]:
+    """Groups with up to `batch` answers together, longest context first; equal lengths keep their order."""
+    together: list[_Group] = []
+    for group in sorted(groups, key=lambda one: -len(one.context)):
+        if together and sum(len(one.answers) for one in (*together, group)) > batch:
+            yield together
+            together = []
+        together.append(group)
+    if together:
+        yield together
+
+
+def _scored(model: GPT, groups: list[_Group], batch: int) -> Steps[list[TokenScores]]:
+    """The answers of all groups in order."""
+    # The last token of a context is left for the rows: its logits are those of an answer's first token.
+    shared = min(len(group.context) for group in groups) - 1
+    if all(len(group.answers) == 1 for group in groups):
+        shared = 0
+    cache = None
+    if shared:
+        cache = KeyValueCache(model.config)
+        begin_GT = torch.tensor([group.context[:shared] for group in groups])
+        with torch.inference_mode():
+            model.hidden(begin_GT.to(model.token_embedding.weight.device), cache)
+        yield
+    rows = [(n, group.context[shared:] + answer) for n, group in enumerate(groups) for answer in group.answers]
+    scored = [len(answer) for group in groups for answer in group.answers]
+    found: list[TokenScores] = []
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        own = None
+        if cache is not None:
+            own = cache.take(torch.tensor([n for n, _ in part], device=model.token_embedding.weight.device))
+        found += token_scores(model, [ids for _, ids in part], scored[start : start + batch], own)
+        yield
+    return found
+
+
+def score_answers(
+    model: GPT, asked: Sequence[tuple[list[int], Sequence[list[int]]]], end_of_text: int, batch: int
+) -> Steps[list[list[AnswerScore]]]:
+    """Score the answers to each context.
 
     Args:
         model: in eval mode.
-        rows: token ids, at most context + 1 each; padded on the right, where causal attention never looks.
-        scored: how many tokens at the end of each row are scored.
-
-    Returns:
-        For each row, `scored` losses, on the CPU.
+        asked: ids of a context, which may be empty, and of the answers after it, which may not. A context begins with
+            the end-of-text id, as documents do in training. What does not fit in the model's context is cut from the
+            left.
+        end_of_text: stands before each context.
+        batch: sequences of one forward pass at most.
     """
-    device = next(model.parameters()).device
-    width = max(map(len, rows)) - 1
-    tokens_BT = torch.zeros(len(rows), width, dtype=torch.int64)
-    for row, ids in zip(tokens_BT, rows, strict=True):
-        row[: len(ids) - 1] = torch.tensor(ids[:-1])
-    places_N = torch.cat([torch.arange(len(r) - 1 - n, len(r) - 1) for r, n in zip(rows, scored, strict=True)])
-    rows_N = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(list(scored)))
-    labels_N = torch.tensor([token for ids, n in zip(rows, scored, strict=True) for token in ids[len(ids) - n :]])
-    with torch.inference_mode():
-        logits_BTV = model(tokens_BT.to(device))
-        logits_NV = logits_BTV[rows_N.to(device), places_N.to(device)].float()
-        losses_N = functional.cross_entropy(logits_NV, labels_N.to(device), reduction="none").cpu()
-    return list(torch.split(losses_N, list(scored)))
+    limit = model.config.context + 1
+    groups = [
+        group
+        for number, (context, answers) in enumerate(asked)
+        for group in _grouped(number, [end_of_text, *context], answers, limit)
+    ]
+    scores: dict[tuple[int, int], AnswerScore] = {}
+    for together in _batches(groups, batch):
+        found = yield from _scored(model, together, batch)
+        places = [(place, group.cut) for group in together for place in group.places]
+        for (place, cut), one in zip(places, found, strict=True):
+            scores[place] = AnswerScore(
+                nats=-float(one.losses.double().sum()),
+                tokens=len(one.losses),
+                greedy=bool(one.greedy.all()),
+                last_greedy=bool(one.greedy[-1]),
+                cut=cut,
+            )
+    return [[scores[number, place] for place in range(len(answers))] for number, (_, answers) in enumerate(asked)]
 
 
 def log_likelihoods(
     model: GPT, requests: Sequence[Request], end_of_text: int, batch: int
 ) -> tuple[list[float], list[bool]]:
-    """Sum of log-probabilities of each answer after its context.
-
-    A context begins with the end-of-text id, as documents do in training. What does not fit in the model's context is
-    cut from the left.
-
-    Returns:
-        For each request, the sum in nats (at most 0), and whether its context was cut.
-    """
-    limit = model.config.context + 1
-    whole = [[end_of_text, *request.context, *request.answer] for request in requests]
-    rows = [ids[-limit:] for ids in whole]
-    sums = [0.0] * len(rows)
-    for indices in in_batches([len(row) for row in rows], rows_at_once(model, batch)):
-        scored = [min(len(requests[i].answer), len(rows[i]) - 1) for i in indices]
-        losses = token_losses(model, [rows[i] for i in indices], scored)
-        for index, loss_N in zip(indices, losses, strict=True):
-            sums[index] = -float(loss_N.double().sum())
-    return sums, [len(ids) > limit for ids in whole]
+    """Sum of log-probabilities of each answer after its context, nats, and whether its context was cut."""
+    asked = [(request.context, [request.answer]) for request in requests]
+    found = finish(score_answers(model, asked, end_of_text, batch))
+    return [one.nats for (one,) in found], [one.cut for (one,) in found]
 
 
 def best_choice(scores: Sequence[float]) -> int:

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.mixture import SourceStream
 from training.data.shards import TokenStream
-from training.evaluation.likelihood import rows_at_once, token_losses
 from training.evaluation.statistics import estimate_mean
+from training.evaluation.token_scores import rows_at_once, token_losses
 from training.model.gpt import GPT
 
 __all__ = ["SplitLoss", "Window", "combine", "score_stream", "windows"]
@@ -64,11 +64,19 @@ class SplitLoss(BaseModel):
         return nats / math.log(2) / self.tokens * self.split_tokens / self.utf8_bytes
 
 
-def windows(tokens: int, context: int) -> Iterator[Window]:
-    """Disjoint windows over a stream, every token scored once; see the module's text."""
-    for start in range(0, tokens, context):
-        stop = min(start + context, tokens)
+def windows(tokens: int, context: int, given: int = 1) -> Iterator[Window]:
+    """Windows over a stream, every token scored once; see the module's text.
+
+    Args:
+        tokens: of the stream.
+        context: of the model.
+        given: tokens before its first scored one that each window but the first has at least.
+    """
+    start = 0
+    while start < tokens:
+        stop = min(start + context if start == 0 else start + context - given + 1, tokens)
         yield Window(max(-1, stop - context - 1), stop, stop - start)
+        start = stop
 
 
 def _read(stream: TokenStream, window: Window, end_of_text: int) -> list[int]:

@@ -1,82 +1,39 @@
-"""Scoring the items of one task under one number of shots."""
+"""Generated answers: greedy or drawn, compared with right ones."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from schemas.tasks import GenerationItem, MultipleChoiceItem, Normalization, TaskSpec
+from schemas.configs.generate import GenerateConfig
+from schemas.identity import length_prefixed, stable_fraction
+from schemas.tasks import GenerationItem, TaskSpec
 from training.checkpoints import LoadedModel
-from training.evaluation.answers import exact_match, token_f1
-from training.evaluation.likelihood import Request, best_choice, in_batches, log_likelihoods, rows_at_once
-from training.evaluation.prompts import Prompt, build_prompt, draw_examples, encode_answer
+from training.evaluation.answers import exact_match, extracted, token_f1
+from training.evaluation.prompts import Prompt
 from training.evaluation.results import ItemRecord
+from training.evaluation.steps import Steps, finish
+from training.evaluation.task_rows import TaskRows
+from training.evaluation.token_scores import in_batches, rows_at_once
 from training.generation.batch import answer_batch
-from training.generation.stream import before_stop
+from training.generation.stream import before_stop, generate_ids
 from training.generation.tokens import decode
 
-__all__ = ["TaskRows", "chance", "greedy_answers", "score_choices", "score_generation"]
-
-NORMALIZATIONS: tuple[Normalization, ...] = ("sum", "token", "byte")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskRows:
-    """A task with its items and examples, read."""
-
-    spec: TaskSpec
-    items: Sequence[MultipleChoiceItem | GenerationItem]
-    examples: Sequence[MultipleChoiceItem | GenerationItem]
-    seed: int
-
-    def prompts(self, shots: int, loaded: LoadedModel) -> list[Prompt]:
-        """The prompt of each item."""
-        return [
-            build_prompt(item, draw_examples(item, self.examples, shots, self.seed), self.spec, loaded.tokenizer)
-            for item in self.items
-        ]
-
-
-def score_choices(loaded: LoadedModel, rows: TaskRows, shots: int, batch: int) -> list[ItemRecord]:
-    """Choose the likeliest answer of each item, by all three normalizations; `accuracy` is by the task's own."""
-    prompts = rows.prompts(shots, loaded)
-    items = [item for item in rows.items if isinstance(item, MultipleChoiceItem)]
-    requests = [
-        Request(prompt.ids, encode_answer(prompt, choice, rows.spec, loaded.tokenizer))
-        for prompt, item in zip(prompts, items, strict=True)
-        for choice in item.choices
-    ]
-    sums, cut = log_likelihoods(loaded.model, requests, loaded.end_of_text, batch)
-    records, start = [], 0
-    for item in items:
-        here = slice(start, start + len(item.choices))
-        start = here.stop
-        by_norm = {
-            "sum": sums[here],
-            "token": [s / len(r.answer) for s, r in zip(sums[here], requests[here], strict=True)],
-            "byte": [s / len(c.encode("utf-8")) for s, c in zip(sums[here], item.choices, strict=True)],
-        }
-        right = {f"accuracy_{norm}": float(best_choice(by_norm[norm]) == item.answer) for norm in NORMALIZATIONS}
-        records.append(
-            ItemRecord(
-                task=rows.spec.name,
-                shots=shots,
-                id=item.id,
-                group=item.group,
-                truncated=any(cut[here]),
-                metrics={"accuracy": right[f"accuracy_{rows.spec.normalization}"], **right},
-                detail={"answer": item.answer, "log_likelihood": by_norm},
-            )
-        )
-    return records
+__all__ = ["greedy_answers", "greedy_texts", "score_generation"]
 
 
 def greedy_answers(
     loaded: LoadedModel, prompts: Sequence[Prompt], delimiter: str, stop: Sequence[str], max_tokens: int, batch: int
 ) -> tuple[list[str], list[bool]]:
     """The answer to each prompt, up to a stop text, and whether its prompt was cut from the left to fit."""
+    answers, cut = finish(greedy_texts(loaded, prompts, delimiter, stop, max_tokens, batch))
+    return [one.strip() for one in answers], cut
+
+
+def greedy_texts(
+    loaded: LoadedModel, prompts: Sequence[Prompt], delimiter: str, stop: Sequence[str], max_tokens: int, batch: int
+) -> Steps[tuple[list[str], list[bool]]]:
+    """What follows each prompt's delimiter, up to a stop text, and whether the prompt was cut from the left to fit."""
     context = loaded.model_config.context
     max_tokens = min(max_tokens, context // 2)
     whole = [[loaded.end_of_text, *prompt.ids] for prompt in prompts]
@@ -101,18 +58,67 @@ def greedy_answers(
             partial(is_answered, indices),
         )
         for index, ids in zip(indices, found, strict=True):
-            answers[index] = written(index, ids)[0].strip()
+            answers[index] = written(index, ids)[0]
+        yield
     return answers, [len(row) < len(ids) for row, ids in zip(rows, whole, strict=True)]
 
 
-def score_generation(loaded: LoadedModel, rows: TaskRows, shots: int, batch: int) -> list[ItemRecord]:
-    """Compare generated answers with right ones: exact match and token F1."""
+def _drawn_answer(loaded: LoadedModel, prompt: Prompt, spec: TaskSpec, identity: bytes, seed: int) -> tuple[str, bool]:
+    """One answer by chance, which depends on nothing but the item, the number of the draw and the seed."""
+    config = GenerateConfig(
+        max_tokens=min(spec.max_tokens, loaded.model_config.context // 2),
+        temperature=spec.temperature,
+        top_k=None,
+        top_p=spec.top_p,
+        seed=int(stable_fraction(identity, seed, "drawn answer") * 2**53),
+    )
+    whole = [loaded.end_of_text, *prompt.ids]
+    given = whole[-(loaded.model_config.context - config.max_tokens) :]
+    ids, text, ended = [], "", None
+    for token in generate_ids(loaded.model, given, config, loaded.end_of_text):
+        ids.append(token)
+        text = decode(loaded.tokenizer, ids).removeprefix(prompt.tail).removeprefix(spec.delimiter)
+        ended = before_stop(text, spec.stop)
+        if ended is not None:
+            break
+    return (text if ended is None else ended).strip(), len(given) < len(whole)
+
+
+def _answers(
+    loaded: LoadedModel, rows: TaskRows, prompts: Sequence[Prompt], batch: int
+) -> Steps[tuple[list[list[str]], list[bool]]]:
+    """The answers to each prompt, one or several, and whether the prompt was cut."""
     spec = rows.spec
-    prompts = rows.prompts(shots, loaded)
-    items = [item for item in rows.items if isinstance(item, GenerationItem)]
-    answers, cut = greedy_answers(loaded, prompts, spec.delimiter, spec.stop, spec.max_tokens, batch)
+    if not spec.temperature:
+        greedy, cut = yield from greedy_texts(loaded, prompts, spec.delimiter, spec.stop, spec.max_tokens, batch)
+        return [[one.strip()] for one in greedy], cut
+    answers, cut = [], []
+    for item, prompt in zip(rows.items, prompts, strict=True):
+        drawn = []
+        for number in range(spec.samples):
+            identity = length_prefixed(item.id.encode("utf-8"), str(number).encode())
+            drawn.append(_drawn_answer(loaded, prompt, spec, identity, rows.seed))
+            yield
+        answers.append([text for text, _ in drawn])
+        cut.append(drawn[0][1])
+    return answers, cut
+
+
+def score_generation(loaded: LoadedModel, rows: TaskRows, shots: int, batch: int) -> Steps[list[ItemRecord]]:
+    """Compare generated answers with right ones: exact match and token F1, of several answers their means."""
+    spec, items = rows.spec, [item for item in rows.items if isinstance(item, GenerationItem)]
+    # As much as `greedy_texts` leaves, less end-of-text.
+    room = loaded.model_config.context - min(spec.max_tokens, loaded.model_config.context // 2) - 1
+    prompts = [rows.prompt(item, drawn, loaded, room) for item, drawn in zip(items, rows.drawn(shots), strict=True)]
+    answers, cut = yield from _answers(loaded, rows, prompts, batch)
     records = []
-    for item, answer, truncated in zip(items, answers, cut, strict=True):
+    for item, prompt, own, truncated in zip(items, prompts, answers, cut, strict=True):
+        right = [extracted(one, spec.extract) for one in item.answers]
+        said = [extracted(one, spec.extract) for one in own]
+        metrics = {
+            "exact_match": sum(exact_match(one, right, spec.compare) for one in said) / len(said),
+            "token_f1": sum(token_f1(one, right, spec.compare) for one in said) / len(said),
+        }
         records.append(
             ItemRecord(
                 task=spec.name,
@@ -120,20 +126,10 @@ def score_generation(loaded: LoadedModel, rows: TaskRows, shots: int, batch: int
                 id=item.id,
                 group=item.group,
                 truncated=truncated,
-                metrics={"exact_match": exact_match(answer, item.answers), "token_f1": token_f1(answer, item.answers)},
-                detail={"generated": answer, "answers": list(item.answers)},
+                metrics=metrics,
+                prompt=prompt.text,
+                examples=list(prompt.shown),
+                detail={"generated": own[0] if len(own) == 1 else own, "answers": list(item.answers)},
             )
         )
     return records
-
-
-def chance(rows: TaskRows) -> float:
-    """The score without looking at the items: a blind choice, or always the commonest answer of the examples."""
-    choices = [len(item.choices) for item in rows.items if isinstance(item, MultipleChoiceItem)]
-    if choices:
-        return sum(1 / count for count in choices) / len(choices)
-    counts = Counter(example.solution for example in rows.examples)
-    constant = counts.most_common(1)[0][0] if counts else ""
-    compare = exact_match if rows.spec.main_metric == "exact_match" else token_f1
-    scores = [compare(constant, item.answers) for item in rows.items if isinstance(item, GenerationItem)]
-    return sum(scores) / len(scores)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Estimate", "estimate_mean"]
+__all__ = ["Estimate", "estimate_mean", "estimate_ratio"]
 
 
 class Estimate(BaseModel):
@@ -44,3 +44,25 @@ def estimate_mean(values: Sequence[float], groups: Sequence[Hashable] | None = N
         return Estimate(value=mean, standard_error=None, n=n, groups=count)
     variance = math.fsum(total**2 for total in sums.values()) * count / (count - 1) / n**2
     return Estimate(value=mean, standard_error=math.sqrt(variance), n=n, groups=count)
+
+
+def estimate_ratio(
+    numerators: Sequence[float], denominators: Sequence[float], groups: Sequence[Hashable] | None = None
+) -> Estimate:
+    """Sum over sum, with the standard error of a ratio estimator.
+
+    By the spread of the residuals y - r·x (Cochran 1977, "Sampling Techniques", section 6.4), in clusters as
+    `estimate_mean` has them.
+
+    Args:
+        numerators: one an item, say bits.
+        denominators: of the same items, say bytes; not all 0.
+        groups: what each item was cut from; each item stands alone where not given.
+    """
+    total = math.fsum(denominators)
+    if not total:
+        return Estimate(value=None, standard_error=None, n=len(numerators), groups=0)
+    ratio = math.fsum(numerators) / total
+    rest = estimate_mean([y - ratio * x for y, x in zip(numerators, denominators, strict=True)], groups)
+    error = None if rest.standard_error is None else rest.standard_error * rest.n / total
+    return Estimate(value=ratio, standard_error=error, n=rest.n, groups=rest.groups)

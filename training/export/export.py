@@ -5,8 +5,9 @@
           tokenizer.json          the run's own, with tokenizer_config.json
           generation_config.json  which id ends a text
           modeling_corpusmill.py  for banded models: the model in the terms of `transformers`
+          README.md               the model card
 
-A folder appears whole or not at all. A model card is not among the files yet.
+A folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from schemas.errors import OutputError
 from schemas.storage import Folder
 from training.checkpoints import LoadedModel, load_model
 from training.checkpoints.loading import TOKENIZER_NAME
+from training.export.card_facts import read_facts
 from training.export.gpt2_config import CONFIG_NAME, MODELING_MODULE, config_of, has_bands, require_plain
 from training.export.gpt2_names import theirs_of
+from training.export.model_card import CARD_NAME, model_card
 from training.export.weight_files import write_weights
 
 __all__ = ["ExportResult", "export_run"]
@@ -94,6 +97,9 @@ def _write(folder: Path, loaded: LoadedModel, config: ExportConfig, layout: str,
     if layout == "corpusmill":
         (folder / f"{MODELING_MODULE}.py").write_text(_MODELING.read_text(encoding="utf-8"), encoding="utf-8")
         files.append(f"{MODELING_MODULE}.py")
+    card = model_card(read_facts(run, loaded.step, layout))
+    (folder / CARD_NAME).write_text(card, encoding="utf-8")
+    files.append(CARD_NAME)
     origin = {"run": Path(run).name, "step": loaded.step, "plan_digest": loaded.run.plan_digest}
     files.append(_put_json(folder, CONFIG_NAME, {**config_of(model, end, layout, config.precision), _MARK: origin}))
     return sorted(files)

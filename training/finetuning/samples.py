@@ -1,7 +1,4 @@
-"""Prompt/answer pairs as rows of token ids and labels.
-
-Shape legend: B pairs, T positions.
-"""
+"""Prompt/answer pairs as token ids, and which of them a step trains on."""
 
 from __future__ import annotations
 
@@ -9,17 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from schemas.identity import length_prefixed
 from schemas.tasks import Pair
 from training.data.permutation import permute
 from training.generation.tokens import encode
-from training.model.loss import IGNORED_LABEL
 
-__all__ = ["Sample", "collate", "encode_pairs", "pairs_of_step"]
+__all__ = ["Sample", "encode_pairs", "pairs_of_step"]
 
 
 @dataclass(frozen=True)
@@ -45,22 +39,6 @@ def encode_pairs(
         kept = ids[-(context + 1) :]
         samples.append(Sample(kept, min(len(answer), len(kept) - 1), len(kept) < len(ids)))
     return samples
-
-
-def collate(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    """Inputs and labels (B, T) int64, one sample a row.
-
-    Rows are padded on the right with id 0, which causal attention never looks at from a labelled position; labels of
-    prompts and padding are ignored.
-    """
-    width = max(len(sample.ids) for sample in samples) - 1
-    inputs_BT = torch.zeros(len(samples), width, dtype=torch.int64)
-    labels_BT = torch.full((len(samples), width), IGNORED_LABEL, dtype=torch.int64)
-    for row, sample in enumerate(samples):
-        length = len(sample.ids) - 1
-        inputs_BT[row, :length] = torch.tensor(sample.ids[:-1])
-        labels_BT[row, length - sample.scored : length] = torch.tensor(sample.ids[len(sample.ids) - sample.scored :])
-    return inputs_BT, labels_BT
 
 
 def pairs_of_step(step: int, batch: int, pairs: int, seed: int) -> list[int]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.errors import CheckpointError
+from schemas.errors import CheckpointError, ShardError
 from schemas.run import latest_step
 from training.checkpoints.files import CheckpointState, restore
 from training.checkpoints.saver import CheckpointSaver
+from training.data.batch_documents import BatchDocument, batch_documents
 from training.data.batches import Batch, BatchReader
 from training.data.block_cache import BlockCache
 from training.data.shards import open_streams
 from training.data.skips import Skip, append_skips, read_skips
+from training.loop.bad_steps import Action, BadStep
 from training.loop.guard import SpikeGuard
 from training.loop.micro_batches import micro_batches_of
 from training.loop.optimizer import build_optimizer
 from training.loop.parallel import build_trainee
 from training.loop.prepare import PreparedRun
+from training.loop.run_log import finite_or_none
 from training.loop.schedule import learning_rate
 from training.loop.step import StepResult, train_step
 from training.process_group import Ranks
@@ -26,10 +30,11 @@ __all__ = ["Advance", "Learner"]
 
 @dataclass(frozen=True)
 class Advance:
-    """One step gone on, or refused."""
+    """One step gone on, or refused; `finding` says what is wrong with it, and is empty where nothing is."""
 
     result: StepResult
     learning_rate: float
+    finding: str
     samples: tuple[int, int]  # of the run, first and one past the last
 
 
@@ -58,7 +63,7 @@ class Learner:
 
     def _go_to_newest(self) -> None:
         self.step = self._ranks.shared(latest_step(self._prepared.folder) or 0)
-        self._guard = SpikeGuard(self._config.spike_deviations, self._config.spike_steps)
+        self._guard = self._new_guard()
         if self._reader is not None:
             self._reader.close()
         config = self._config
@@ -80,7 +85,11 @@ class Learner:
                 "delete it to go on from the one before"
             )
         self.reader.restore(state.data)
-        self._guard = SpikeGuard(self._config.spike_deviations, self._config.spike_steps, state.guard)
+        self._guard = self._new_guard(state.guard)
+
+    def _new_guard(self, history: Sequence[Sequence[float]] = ()) -> SpikeGuard:
+        config = self._config
+        return SpikeGuard(config.spike_deviations, config.spike_steps, history, trained=config.on_spike == "report")
 
     @property
     def tokens(self) -> int:
@@ -101,7 +110,7 @@ class Learner:
         """Train on the batch of the next step; where that is refused, the weights stay as they are."""
         config, ranks = self._config, self._ranks
         start, stop = self._prepared.schedule.sample_range(self.step)
-        self.step += 1
+        self.step, self._finding = self.step + 1, ""
         rate = learning_rate(config, self.tokens, self._prepared.total_tokens)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -115,21 +124,40 @@ class Learner:
             step=self.step,
             ranks=ranks,
             tokens=(stop - start) * self._prepared.plan.sequence_length,
-            judge=self._guard.judge,
+            judge=self._judge,
         )
-        return Advance(result, rate, (start, stop))
+        return Advance(result, rate, result.refused or self._finding, (start, stop))
 
-    def describe(self, samples: tuple[int, int]) -> str:
-        """Samples of the run by name, those of all ranks."""
-        return self.reader.describe(self.reader.locate(*samples))
+    def _judge(self, loss: float, norm: float) -> str:
+        self._finding = self._guard.judge(loss, norm)
+        return "" if self._config.on_spike == "report" else self._finding
+
+    def bad_step(self, advance: Advance, action: Action) -> BadStep:
+        """What is to be known of a step with a finding; what its documents are is read from the shards' indexes."""
+        samples, result = self.reader.locate(*advance.samples), advance.result
+        documents, unknown = list[BatchDocument](), ""
+        try:
+            documents = batch_documents(self._prepared.root, self._prepared.plan, samples)
+        except ShardError as error:
+            unknown = str(error)
+        return BadStep(
+            step=self.step,
+            finding=advance.finding,
+            action=action,
+            loss=finite_or_none(result.loss),
+            gradient_norm=finite_or_none(result.gradient_norm),
+            windows=self.reader.describe(samples),
+            documents=documents,
+            documents_unknown=unknown,
+        )
 
     def roll_back(self, advance: Advance) -> None:
         """Go back to the last checkpoint, and leave the samples of a step out from now on."""
         self._saver.wait()
         if self._ranks.is_main:
-            windows, reason = self.describe(advance.samples), advance.result.refused
+            windows = self.reader.describe(self.reader.locate(*advance.samples))
             skips = [
-                Skip(step=self.step, start=low, stop=high, reason=reason, windows=windows)
+                Skip(step=self.step, start=low, stop=high, reason=advance.finding, windows=windows)
                 for low, high in self.reader.in_plan(*advance.samples)
             ]
             append_skips(self._prepared.folder, skips)

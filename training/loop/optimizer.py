@@ -14,8 +14,8 @@ __all__ = ["build_optimizer", "parameter_groups"]
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups: matrices, which decay, then biases and LayerNorm gains, which do not."""
-    parameters = list(model.parameters())
+    """Two groups: matrices, which decay, then biases and LayerNorm gains, which do not; frozen ones are in neither."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},

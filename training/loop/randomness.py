@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-__all__ = ["derived_seed", "dropout_randomness"]
+from training.seeds import derived_seed
 
-
-def derived_seed(purpose: str, *numbers: int) -> int:
-    """A seed for one use: 63 bits that depend on all of `numbers` and on what they are for."""
-    key = purpose.encode("utf-8") + struct.pack(f">{len(numbers)}q", *numbers)
-    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
+__all__ = ["dropout_randomness"]
 
 
 @contextmanager

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from schemas.errors import OutputError
 from schemas.storage import Folder
 
-__all__ = ["METRICS_NAME", "SAMPLES_NAME", "RunLog", "read_log"]
+__all__ = ["METRICS_NAME", "SAMPLES_NAME", "RunLog", "finite_or_none", "read_log"]
 
 METRICS_NAME, SAMPLES_NAME = "metrics.jsonl", "samples.jsonl"
+
+
+def finite_or_none(value: float) -> float | None:
+    """A number as JSON has it: it knows none that is not finite."""
+    return value if math.isfinite(value) else None
 
 
 def read_log(run: str, name: str) -> list[dict[str, Any]]:

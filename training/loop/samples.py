@@ -7,8 +7,8 @@ from tokenizers import Tokenizer
 from schemas.configs.generate import GenerateConfig
 from training.generation.stream import generate_ids
 from training.generation.tokens import decode, encode
-from training.loop.randomness import derived_seed
 from training.model.gpt import GPT
+from training.seeds import derived_seed
 
 __all__ = ["write_samples"]
 

@@ -19,7 +19,7 @@ from training.hardware import multiplies_in_bf16
 from training.planner.flops import Convention, flops_per_token
 from training.process_group import Ranks
 
-__all__ = ["SpeedMeter", "peak_flops"]
+__all__ = ["SpeedMeter", "memory_bytes", "peak_flops"]
 
 # Dense bf16 without sparsity, as NVIDIA's data sheets have them (halves of the numbers printed with sparsity).
 _PUBLISHED_TFLOPS = {"B200": 2250.0, "H200": 989.0, "H100 PCIe": 756.0, "H100": 989.0, "A100": 312.0, "V100": 125.0}
@@ -44,7 +44,7 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
     return 2.0 * _SIDE**3 / min(seconds)
 
 
-def _memory_bytes(device: torch.device) -> int:
+def memory_bytes(device: torch.device) -> int:
     """The most memory that was used: of the GPU, or of the process on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -89,7 +89,7 @@ class SpeedMeter:
             "tokens_per_second": round(tokens / seconds, 1),
             "elapsed_seconds": round(elapsed, 3),
             "goodput": round(self.productive / elapsed, 4),
-            "memory_bytes": _memory_bytes(self.ranks.device),
+            "memory_bytes": memory_bytes(self.ranks.device),
         }
         if self.peak is not None:
             conventions: tuple[tuple[str, Convention], ...] = (("mfu", "full"), ("mfu_windowed", "window"))

@@ -33,6 +33,7 @@ class MicroBatch(NamedTuple):
     labels: Tensor  # (B, T) int64
     row: int = 0  # of the first sequence, counted in the whole step
     documents: Tensor | None = None  # (B, T), where attention ends at documents
+    positions: Tensor | None = None  # (B, T), where sequences of a row begin anew
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,10 @@ def _accumulate(
 ) -> float:
     """Add up the gradients of all micro-batches, on the last over the ranks as well; gives the loss of this rank."""
     total = torch.zeros((), dtype=torch.float64, device=ranks.device)
-    for index, (inputs, labels, row, documents) in enumerate(micro_batches):
+    for index, (inputs, labels, row, documents, positions) in enumerate(micro_batches):
         with gradients_shared(model, index == len(micro_batches) - 1):
             with dropout_randomness(seed, step, row, inputs.device), matrix_precision(precision, inputs.device):
-                loss = model(inputs, labels_BT=labels, documents_BT=documents)
+                loss = model(inputs, labels_BT=labels, documents_BT=documents, positions_BT=positions)
             # Gradients are averaged over ranks, and the sum is wanted.
             (loss * (ranks.size / max(1, tokens))).backward()
         total += loss.detach()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,16 @@ import torch
 from schemas.errors import DivergedError, StageError
 from schemas.run import latest_step
 from training.checkpoints.loading import load_tokenizer
+from training.loop.bad_steps import BAD_STEPS_NAME, Action, append_bad_step
+from training.loop.evaluations import Evaluations, require_whole_model
+from training.loop.event_files import EventFile, require_tensorboard
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
 from training.loop.learner import Advance, Learner
 from training.loop.parallel import is_sharded
 from training.loop.prepare import PreparedRun
 from training.loop.profiling import looked_at, require_snapshots
 from training.loop.progress import Progress
-from training.loop.run_log import METRICS_NAME, SAMPLES_NAME, RunLog, read_log
+from training.loop.run_log import METRICS_NAME, SAMPLES_NAME, RunLog, finite_or_none, read_log
 from training.loop.samples import write_samples
 from training.loop.speed import SpeedMeter, peak_flops
 from training.loop.validation import has_stopped_learning, validate
@@ -27,8 +31,10 @@ from training.loop.watchdog import Watchdog, watched
 from training.planner.run_check import PlannedAndMeasured, RunCheck, begin_check
 from training.process_group import Ranks, join_ranks
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "ValidationJudge", "train"]
 
+# Told step and loss of each validation, says whether the run is to end there.
+ValidationJudge = Callable[[int, float], bool]
 # So many bad steps in a row are no accident of the data.
 _BAD_IN_A_ROW = 10
 
@@ -49,9 +55,11 @@ class TrainResult:
 class _Run:
     """A run with its logs."""
 
-    def __init__(self, prepared: PreparedRun, ranks: Ranks, dog: Watchdog) -> None:
+    def __init__(self, prepared: PreparedRun, ranks: Ranks, dog: Watchdog, judge: ValidationJudge | None) -> None:
+        self.judge, self.judged = judge, False
         self.prepared, self.config, self.ranks, self.dog = prepared, prepared.config, ranks, dog
         require_snapshots(self.config, ranks.device)
+        require_tensorboard(self.config)
         self.check = self._begin_check()
         self.learner = Learner(prepared, ranks)
         self.tokenizer = load_tokenizer(prepared.folder)
@@ -61,7 +69,12 @@ class _Run:
             prepared.description.model, ranks, peak or peak_flops(ranks.device, self.config.precision), elapsed
         )
         self.bad_in_a_row = 0
+        self.events: EventFile | None = None
         self._open_logs()
+        require_whole_model(self.config, is_sharded(self.config, prepared.description.model, ranks))
+        self.evaluations = None
+        if self.config.evaluate_every and ranks.is_main:
+            self.evaluations = Evaluations(prepared, self.tokenizer, self.progress.say)
 
     def _begin_check(self) -> RunCheck | None:
         """Plan what this process is to take; where it is one of many, the estimate would be of another thing."""
@@ -82,8 +95,15 @@ class _Run:
         losses = [row["loss"] for row in rows if row["loss"] is not None]
         self.loss = losses[-1] if losses else math.nan
         self.metrics = RunLog(folder, METRICS_NAME, step) if self.ranks.is_main else None
+        self.close()
+        self.events = EventFile(folder, step) if self.config.tensorboard and self.ranks.is_main else None
         self.samples = RunLog(folder, SAMPLES_NAME, step) if self.ranks.is_main else None
         self.progress = Progress(step, self.learner.last_step, self.config.progress_seconds)
+
+    def close(self) -> None:
+        """Write out what is kept of the logs."""
+        if self.events is not None:
+            self.events.close()
 
     @property
     def has_ended(self) -> bool:
@@ -93,7 +113,7 @@ class _Run:
     @property
     def stopped_early(self) -> bool:
         """Whether validation says that it is enough."""
-        return has_stopped_learning(self.validations, self.config.patience)
+        return self.judged or has_stopped_learning(self.validations, self.config.patience)
 
     def advance(self) -> bool:
         """Train one step and log it; what comes of a bad one is in the settings.
@@ -111,53 +131,66 @@ class _Run:
         with looked_at(self.config, self.prepared.folder, self.learner.step + 1, self.ranks):
             advance = self.learner.advance(batch)
         seconds = time.perf_counter() - began
-        if advance.result.refused:
-            self._refused(advance)
-            if self.config.on_bad_step == "rollback":
-                return False
-        else:
+        if advance.finding and self._bad(advance) == "rollback":
+            return False
+        if not advance.result.refused:
             self.bad_in_a_row = 0
         self._log(advance, seconds)
         return True
 
-    def _refused(self, advance: Advance) -> None:
-        """Act on a bad step."""
-        result, step, act = advance.result, self.learner.step, self.config.on_bad_step
-        kept = f"the weights of step {step - 1} were kept"
+    def _bad(self, advance: Advance) -> Action:
+        """Write a bad step down and act on it; gives what was done.
+
+        Raises:
+            DivergedError: the run is to stop then.
+        """
+        result, step = advance.result, self.learner.step
+        action: Action = self.config.on_spike if result.is_finite else self.config.on_bad_step
         found = f"step {step}: loss {result.loss:.6g}, gradient norm {result.gradient_norm:.6g}"
-        why = "" if result.refused == "not finite" else f" ({result.refused})"
-        report = f"{found}{why}; {kept}. The step's windows: {self.learner.describe(advance.samples)}"
-        self.bad_in_a_row += 1
-        if act == "stop":
+        why = f" ({advance.finding})" if result.is_finite else ""
+        kept = f"the weights of step {step - 1} were kept" if result.refused else "it was trained on"
+        report = f"{found}{why}; {kept}"
+        if self.ranks.is_main:
+            self.dog.sign(f"naming the documents of step {step}")
+            row = self.learner.bad_step(advance, action)
+            append_bad_step(self.prepared.folder, row)
+            report += f". The step's windows: {row.windows}; its documents are in {BAD_STEPS_NAME}"
+        self.bad_in_a_row += bool(result.refused)
+        if action == "stop":
             raise DivergedError(f"{report}. Lower learning_rate, or look at these documents")
         if self.bad_in_a_row >= _BAD_IN_A_ROW:
             raise DivergedError(f"{report}. {_BAD_IN_A_ROW} bad steps in a row are no accident: lower learning_rate")
         if self.ranks.is_main:
             self.progress.say(report)
-        if act == "rollback":
+        if action == "rollback":
             self.dog.sign(f"going back from step {step}")
             self.learner.roll_back(advance)
             if self.ranks.is_main:
                 self.progress.say(f"back at step {self.learner.step}; these windows are left out from now on")
             self._open_logs()
+        return action
 
     def _log(self, advance: Advance, seconds: float) -> None:
         result, step = advance.result, self.learner.step
         row: dict[str, Any] = {
             "step": step,
             "tokens": self.learner.tokens,
-            "loss": _number(result.loss),
+            "loss": finite_or_none(result.loss),
             "learning_rate": advance.learning_rate,
-            "grad_norm": _number(result.gradient_norm),
+            "grad_norm": finite_or_none(result.gradient_norm),
             **self.speed.of_step(result.tokens, seconds),
         }
-        if result.refused:
-            row["refused"] = result.refused
-        else:
+        if advance.finding:
+            row["finding"] = advance.finding
+        if not result.refused:
             self.loss = result.loss
         row |= self._validate_when_due()
+        if self.evaluations is not None:
+            row["evaluation_seconds"] = self.evaluations.spent_seconds()
         if self.metrics is not None:
             self.metrics.append(row)
+            if self.events is not None:
+                self.events.append(row)
             validation = self.validations[-1] if self.validations else None
             self.progress.step(step, result.loss, validation, advance.learning_rate, result.tokens)
         if self.check is not None:
@@ -178,7 +211,21 @@ class _Run:
         if found is None:
             return {}
         self.validations.append(found.loss)
+        self.judged = self.judge is not None and self.judge(self.learner.step, found.loss)
         return {"validation_loss": found.loss, "validation_loss_by_source": found.by_source}
+
+    def evaluate_when_due(self, step_seconds: float) -> None:
+        """Begin to score the suite at the steps that are to have scores, and go on with what was begun before."""
+        if self.evaluations is None:
+            return
+        self.dog.sign(f"evaluating after step {self.learner.step}")
+        self.evaluations.go_on(step_seconds)
+        if self.has_ended:
+            self.evaluations.finish()
+        if self.is_due(self.config.evaluate_every):
+            self.evaluations.begin(self.learner.trainee.gpt, self.learner.step)
+        if self.has_ended:
+            self.evaluations.finish()
 
     def sample_when_due(self) -> None:
         """Write sample texts at the steps that are to have them."""
@@ -201,16 +248,13 @@ class _Run:
             self.learner.save(wait=now or self.has_ended)
 
 
-def _number(value: float) -> float | None:
-    """A number as JSON has it: it knows none that is not finite."""
-    return value if math.isfinite(value) else None
-
-
 def _train(run: _Run, stop: StopRequest) -> TrainResult:
     began = time.perf_counter()
     while not run.has_ended:
+        step_began = time.perf_counter()
         if not run.advance():
             continue
+        run.evaluate_when_due(time.perf_counter() - step_began)
         run.sample_when_due()
         (asked,) = run.ranks.sums(float(stop.signal_name is not None))
         run.save_when_due(now=asked > 0)
@@ -225,8 +269,12 @@ def _train(run: _Run, stop: StopRequest) -> TrainResult:
     return TrainResult(run.learner.step, run.learner.tokens, run.loss, last, seconds, run.stopped_early, plan)
 
 
-def train(prepared: PreparedRun) -> TrainResult:
+def train(prepared: PreparedRun, judge: ValidationJudge | None = None) -> TrainResult:
     """Train a prepared run to its end; after a kill at any moment, the same call goes on and ends the same.
+
+    Args:
+        prepared: the run.
+        judge: ends the run early; of one process alone.
 
     Raises:
         StageError: stopped by SIGTERM or SIGINT, after saving a checkpoint.
@@ -247,6 +295,6 @@ def train(prepared: PreparedRun) -> TrainResult:
             stop_on_signals(config.grace_seconds, ranks.rank, ranks.size) as stop,
             watched(name, config.hang_seconds) as dog,
         ):
-            run = _Run(prepared, ranks, dog)
-            with closing(run.learner):
+            run = _Run(prepared, ranks, dog, judge)
+            with closing(run.learner), closing(run):
                 return _train(run, stop)

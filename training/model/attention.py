@@ -24,8 +24,9 @@ from training.model.layers import empty_linear
 
 __all__ = ["Attention", "banded_attention", "dense_attention", "masked_attention", "same_document", "visible"]
 
-# Up to this length explicit weights are faster on a CPU than PyTorch's flash kernel, forward and backward together: at
-# 256 positions, 16 × 4 heads of 48 features, bf16, one core 23 ms and 52 ms. Beyond it their memory weighs more.
+# Up to this length explicit weights in bfloat16 are faster on a CPU than PyTorch's flash kernel, forward and backward
+# together: at 256 positions, 16 × 6 heads of 64 features, one core 42 ms and 87 ms. In float32 it is 93 ms and 75 ms.
+# Beyond it their memory weighs more.
 _EXPLICIT_LENGTH = 512
 
 
@@ -72,8 +73,21 @@ def masked_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, dropout: flo
         (…, T, K).
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    bias = torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, -torch.inf)
-    return functional.dropout((scores + bias).softmax(dim=-1), dropout) @ v
+    return functional.dropout(scores.add_(_bias(mask, scores.dtype)).softmax(dim=-1), dropout) @ v
+
+
+def _bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
+
+
+def _causal_attention(q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, dropout: float) -> Tensor:
+    """Explicit weights whose scale and mask are part of the product: a third less time than `masked_attention`."""
+    batch, heads, length, features = q_BHTK.shape
+    q, k, v = (x.reshape(batch * heads, length, features) for x in (q_BHTK, k_BHTK, v_BHTK))
+    positions_T = torch.arange(length, device=q.device)
+    bias_TT = _bias(visible(positions_T, positions_T, None), q.dtype)
+    weights = torch.baddbmm(bias_TT, q, k.transpose(1, 2), alpha=features**-0.5).softmax(dim=-1)
+    return (functional.dropout(weights, dropout) @ v).view(batch, heads, length, features)
 
 
 def dense_attention(
@@ -81,8 +95,10 @@ def dense_attention(
 ) -> Tensor:
     """Causal attention to all positions before, or to those of them that are of the query's document."""
     length, device = q_BHTK.shape[2], q_BHTK.device
-    explicit = device.type == "cpu" and length <= _EXPLICIT_LENGTH
-    if documents_BT is None and not explicit:
+    explicit = device.type == "cpu" and length <= _EXPLICIT_LENGTH and (q_BHTK.dtype == torch.bfloat16 or dropout > 0)
+    if documents_BT is None:
+        if explicit:
+            return _causal_attention(q_BHTK, k_BHTK, v_BHTK, dropout)
         return functional.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=True)
     positions_T = torch.arange(length, device=device)
     mask = visible(positions_T, positions_T, None)
@@ -170,10 +186,12 @@ class Attention(nn.Module):
         self, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, cache: LayerCache | None, documents_BT: Tensor | None
     ) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        if cache is not None:
+        if cache is not None and cache.length:
             queries_T = torch.arange(cache.length, cache.length + q_BHTK.shape[2], device=q_BHTK.device)
             k_BHSK, v_BHSK, keys_S = cache.extend(k_BHTK, v_BHTK)
             return masked_attention(q_BHTK, k_BHSK, v_BHSK, visible(queries_T, keys_S, self.band), dropout)
+        if cache is not None:
+            cache.extend(k_BHTK, v_BHTK)
         if self.band is not None:
             return banded_attention(q_BHTK, k_BHTK, v_BHTK, self.band, dropout, documents_BT)
         return dense_attention(q_BHTK, k_BHTK, v_BHTK, dropout, documents_BT)

@@ -35,14 +35,29 @@ class LayerCache:
         positions_S = torch.arange(self.length - k_BHTK.shape[2], self.length, device=k_BHTK.device)
         return k_BHTK, v_BHTK, positions_S
 
+    def take(self, rows_R: Tensor) -> LayerCache:
+        """A cache of its own for some of the sequences (R), each as often as it is named."""
+        taken = LayerCache(None if self._kept is None else self._kept + 1)
+        taken.length = self.length
+        if self._keys is not None and self._values is not None:
+            taken._keys, taken._values = self._keys[rows_R], self._values[rows_R]
+        return taken
+
 
 class KeyValueCache:
     """The caches of all layers of one model, for one batch of sequences of equal length."""
 
     def __init__(self, shape: ModelShape) -> None:
+        self._shape = shape
         self.layers = [LayerCache(shape.band_of_layer(layer)) for layer in range(shape.layers)]
 
     @property
     def length(self) -> int:
         """Positions seen so far."""
         return self.layers[0].length
+
+    def take(self, rows_R: Tensor) -> KeyValueCache:
+        """The caches of some of the sequences (R), each as often as it is named; this one stays as it is."""
+        taken = KeyValueCache(self._shape)
+        taken.layers = [layer.take(rows_R) for layer in self.layers]
+        return taken

@@ -68,6 +68,7 @@ class GPT(nn.Module):
         cache: KeyValueCache | None = None,
         labels_BT: Tensor | None = None,
         documents_BT: Tensor | None = None,
+        positions_BT: Tensor | None = None,
     ) -> Tensor:
         """Logits of the token that follows each position, or their loss.
 
@@ -76,6 +77,7 @@ class GPT(nn.Module):
             cache: earlier positions of the same sequences; extended in place.
             labels_BT: what followed; the logits of the whole batch are never in memory then.
             documents_BT: number of each position's document; attention ends where the number changes.
+            positions_BT: which learned position each token has; counted on from `cache` where not given.
 
         Returns:
             Logits (B, T, V) over the true vocabulary; padding rows of the embedding give none. With labels the
@@ -84,21 +86,35 @@ class GPT(nn.Module):
         Raises:
             ValueError: the sequences are longer than the context.
         """
+        x_BTD = self.hidden(tokens_BT, cache, documents_BT, positions_BT)
+        if labels_BT is not None:
+            vocabulary = self.config.vocabulary_size
+            return chunked_loss(x_BTD.flatten(0, 1), self.token_embedding.weight, labels_BT.flatten(), vocabulary)
+        return self.logits(x_BTD)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits (…, V) of hidden states (…, D)."""
+        return functional.linear(x, self.token_embedding.weight)[..., : self.config.vocabulary_size]
+
+    def hidden(
+        self,
+        tokens_BT: Tensor,
+        cache: KeyValueCache | None = None,
+        documents_BT: Tensor | None = None,
+        positions_BT: Tensor | None = None,
+    ) -> Tensor:
+        """What logits are made of, (B, T, D), after the last norm; see `forward`."""
         start = 0 if cache is None else cache.length
         end = start + tokens_BT.shape[1]
         if end > self.config.context:
             raise ValueError(f"{end} positions do not fit in a context of {self.config.context}; give fewer tokens")
-        positions_T = torch.arange(start, end, device=tokens_BT.device)
-        x_BTD = self.dropout(self.token_embedding(tokens_BT) + self.position_embedding(positions_T))
+        positions = torch.arange(start, end, device=tokens_BT.device) if positions_BT is None else positions_BT
+        x_BTD = self.dropout(self.token_embedding(tokens_BT) + self.position_embedding(positions))
         masks = {} if cache is not None else self._masks(tokens_BT, documents_BT)
         for layer, block in enumerate(self.blocks):
             kept = None if cache is None else cache.layers[layer]
             x_BTD = block(x_BTD, kept, documents_BT, masks.get(self.config.band_of_layer(layer)))
-        x_BTD = self.norm(x_BTD)
-        vocabulary = self.config.vocabulary_size
-        if labels_BT is not None:
-            return chunked_loss(x_BTD.flatten(0, 1), self.token_embedding.weight, labels_BT.flatten(), vocabulary)
-        return functional.linear(x_BTD, self.token_embedding.weight)[..., :vocabulary]
+        return self.norm(x_BTD)  # type: ignore[no-any-return]
 
     def _masks(self, tokens_BT: Tensor, documents_BT: Tensor | None) -> dict[int | None, BlockMask]:
         """By band, masks for the layers that FlexAttention computes: on a GPU, without dropout of weights."""

@@ -27,15 +27,21 @@ def summed_loss(logits_BTV: Tensor, labels_BT: Tensor) -> Tensor:
 
 
 def _loss_and_gradient(logits_CV: Tensor, labels_C: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed loss of a chunk, and its gradient by the logits in float32, in the place of these where it can be."""
-    kept_C = labels_C != IGNORED_LABEL
-    targets_C1 = labels_C.where(kept_C, 0)[:, None]
-    logits_CV = logits_CV.float()
-    log_sums_C1 = logits_CV.logsumexp(-1, keepdim=True)
-    losses_C = (log_sums_C1 - logits_CV.gather(1, targets_C1))[:, 0]
-    loss = losses_C.where(kept_C, 0.0).sum()
-    gradient_CV = logits_CV.sub_(log_sums_C1).exp_().scatter_add_(1, targets_C1, -torch.ones_like(log_sums_C1))
-    return loss, gradient_CV.masked_fill_(~kept_C[:, None], 0.0)
+    """The summed loss of a chunk, and its gradient by the logits in float32, as if no label were ignored.
+
+    Probabilities come from PyTorch's softmax, which is one pass over the logits; the logarithm of a row's sum is had
+    from its likeliest token, whose probability is never small. By way of `logsumexp` and an exponential it was seven
+    passes, a sixth of a step of 4 layers x 256 with 4,096 tokens on a CPU.
+    """
+    kept_C1 = (labels_C != IGNORED_LABEL)[:, None]
+    targets_C1 = labels_C[:, None].where(kept_C1, 0)
+    highest_C1, likeliest_C1 = logits_CV.max(-1, keepdim=True)
+    gradient_CV = logits_CV.softmax(-1, dtype=torch.float32)
+    log_sums_C1 = highest_C1.float() - gradient_CV.gather(1, likeliest_C1).log()
+    losses_C1 = log_sums_C1 - logits_CV.gather(1, targets_C1).float()
+    loss = losses_C1.where(kept_C1, 0.0).sum()
+    gradient_CV.scatter_add_(1, targets_C1, -torch.ones_like(log_sums_C1))
+    return loss, gradient_CV
 
 
 class _ChunkedLoss(torch.autograd.Function):
@@ -48,7 +54,12 @@ class _ChunkedLoss(torch.autograd.Function):
         kind = hidden_ND.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden_ND.dtype
         low_ND, low_VD = hidden_ND.to(dtype), weight_PD[:vocabulary].to(dtype)
-        hidden_gradient, weight_gradient = torch.empty_like(hidden_ND), torch.zeros_like(weight_PD)
+        # Ignored rows are taken out where rows have D numbers, not V.
+        ignored_N1 = (labels_N == IGNORED_LABEL)[:, None]
+        hidden_gradient = torch.empty_like(hidden_ND)
+        # Frozen embeddings, as beside adapters, want none.
+        weight_gradient = torch.zeros_like(weight_PD) if ctx.needs_input_grad[1] else None
+        learned_ND = low_ND.masked_fill(ignored_N1, 0.0)
         loss = hidden_ND.new_zeros((), dtype=torch.float32)
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(hidden_ND), at_once):
@@ -57,15 +68,20 @@ class _ChunkedLoss(torch.autograd.Function):
                 part_loss, gradient = _loss_and_gradient(logits_CV, labels_N[part])
                 loss += part_loss
                 gradient_CV = gradient.to(dtype)
+                del logits_CV, gradient
                 hidden_gradient[part] = gradient_CV @ low_VD
-                weight_gradient[:vocabulary] += gradient_CV.T @ low_ND[part]
+                if weight_gradient is not None:
+                    weight_gradient[:vocabulary] += gradient_CV.T @ learned_ND[part]
+                del gradient_CV  # else it would stay while the next chunk's logits are made
+        hidden_gradient.masked_fill_(ignored_N1, 0.0)
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor | None, None, None, None]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
-        return hidden_gradient * outputs[0], weight_gradient * outputs[0], None, None, None
+        weights = None if weight_gradient is None else weight_gradient * outputs[0]
+        return hidden_gradient * outputs[0], weights, None, None, None
 
 
 def chunked_loss(

@@ -22,7 +22,7 @@ from schemas.configs.train import TrainConfig
 from training.hardware import has_bf16_instructions, matrix_precision
 from training.loop.optimizer import build_optimizer
 from training.model.block import Block
-from training.model.loss import summed_loss
+from training.model.loss import chunked_loss
 from training.planner.memory import stored_parameters
 
 __all__ = ["StepCost", "cores", "measure_step", "memory_of_machine", "number_bytes"]
@@ -66,9 +66,10 @@ class _Ends(nn.Module):
         self.vocabulary = config.vocabulary_size
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
-        """Logits (B, T, V) of a model without layers."""
+        """The summed loss of a model without layers, whose labels are its inputs."""
         x_BTD = functional.embedding(tokens_BT, self.token_embedding) + self.position_embedding[: tokens_BT.shape[1]]
-        return functional.linear(self.norm(x_BTD), self.token_embedding)[..., : self.vocabulary]
+        hidden_ND = self.norm(x_BTD).flatten(0, 1)
+        return chunked_loss(hidden_ND, self.token_embedding, tokens_BT.flatten(), self.vocabulary)
 
 
 def number_bytes(config: TrainConfig, device: torch.device) -> int:
@@ -143,8 +144,8 @@ def _ends_seconds(ends: _Ends, config: ModelConfig, rows: int, precision: str, w
     def train() -> None:
         ends.zero_grad(set_to_none=True)
         with matrix_precision(precision, watch.device):
-            logits = ends(tokens_BT)
-        summed_loss(logits, tokens_BT).backward()  # type: ignore[no-untyped-call]  # PyTorch leaves it unannotated
+            loss = ends(tokens_BT)
+        (loss / tokens_BT.numel()).backward()
 
     return watch.median(train)
 

@@ -40,8 +40,10 @@ Device = Literal["cpu", "cuda"]
 CHECKPOINTING: tuple[Checkpointing, ...] = ("none", "selective", "block")
 _NUMBER = 4  # bytes of weights, gradients, moments and the residual stream
 _STATISTICS = 16  # mean and inverse deviation of two norms
-# As in `training.model.attention`: up to here a CPU writes the weights of dense layers out.
+# As in `training.model.attention`: up to here a CPU writes the weights of dense layers out, in bf16 or with dropout.
 _EXPLICIT_LENGTH = 512
+# As in `training.model.loss`: logits at once.
+_LOGITS = 2**25
 # As in `training.loop.validation`.
 _VALIDATION_WINDOWS = 8
 # On a CPU: pages of libraries that are first used in a step, and small blocks that the C library keeps. Measured with
@@ -101,7 +103,7 @@ def _attention_bytes(model: ModelConfig, band: int | None, size: int, device: De
         kept, weights = int(5 * size * model.width * filled), int(2 * band * model.heads * filled)
     else:
         kept = 3 * size * model.width
-        if device == "cpu" and (model.context <= _EXPLICIT_LENGTH or dropout):
+        if device == "cpu" and (dropout or (model.context <= _EXPLICIT_LENGTH and size != _NUMBER)):
             weights = model.context * model.heads
         else:
             kept += 4 * model.heads  # the logarithm of each query's sum
@@ -141,9 +143,20 @@ def activation_bytes(
     return model.layers * kept + max(layers) + ends
 
 
-def _loss_bytes(model: ModelConfig, size: int) -> int:
-    """Logits of a token and what the loss makes of them in fp32: logarithms, then two gradients beside them."""
-    return size * model.padded_vocabulary + 3 * _NUMBER * model.vocabulary_size
+def _positions_at_once(model: ModelConfig, tokens: int) -> int:
+    return min(tokens, max(1, _LOGITS // model.vocabulary_size))
+
+
+def _loss_bytes(model: ModelConfig, tokens: int, size: int, device: Device) -> int:
+    """What the loss of so many tokens holds beside weights and their gradient.
+
+    Of a chunk: its logits, the probabilities made of them in fp32, and these in the precision of matrix products; a CPU
+    turns logits into fp32 before. Of all tokens: the last hidden state, once more without ignored rows, its gradient.
+    """
+    low = size if size != _NUMBER else 0
+    a_logit = size + _NUMBER + (max(low, _NUMBER) if low and device == "cpu" else low)
+    hidden = 2 * size + _NUMBER if low else size + _NUMBER
+    return _positions_at_once(model, tokens) * a_logit * model.vocabulary_size + tokens * hidden * model.width
 
 
 def _state(model: ModelConfig, layout: Layout, moments: int) -> tuple[int, int, int]:
@@ -170,8 +183,8 @@ def peak_memory(
 ) -> Memory:
     """What one device holds at its fullest moment.
 
-    Moments looked at: the loss, when activations are whole; the gradient of the output matrix, right after; the end of
-    the backward pass, when gradients are; and the loss on held-out windows.
+    Moments looked at: the loss with its gradient, when activations are whole; the beginning of the backward pass; its
+    end, when gradients are whole; and the loss on held-out windows.
 
     Args:
         model: the model.
@@ -182,20 +195,21 @@ def peak_memory(
         windows: held-out windows that validation reads at most; it takes eight at once.
     """
     weights, gradients, optimizer = _state(model, layout, moments)
-    tokens = layout.micro_batch * model.context
+    tokens, low = layout.micro_batch * model.context, size if size != _NUMBER else 0
     activations = tokens * activation_bytes(model, size, device, layout.checkpointing)
     buffers = _buffers(model, layout, size) + (PROCESS_BYTES if device == "cpu" else 0)
     embedding = model.padded_vocabulary * model.width
     held = gradients if layout.accumulates or layout.sharding == "ddp" else 0
-    logits = tokens * _loss_bytes(model, size)
-    of_head = 2 * size * model.padded_vocabulary * tokens
-    validated = min(windows, _VALIDATION_WINDOWS) * model.context
-    of_validation = validated * (size * model.padded_vocabulary + 2 * _NUMBER * model.vocabulary_size)
-    last = (size * embedding if size != _NUMBER else 0) + (PROCESS_BYTES if device == "cpu" else 0)
-    # (gradients, activations, logits, buffers)
+    logits = _loss_bytes(model, tokens, size, device)
+    of_chunk = _positions_at_once(model, tokens) * size * model.vocabulary_size  # beside its part of the gradient
+    read = min(windows, _VALIDATION_WINDOWS) * model.context
+    of_validation = _positions_at_once(model, read) * (low + 2 * _NUMBER) * model.vocabulary_size
+    last = low * embedding + (PROCESS_BYTES if device == "cpu" else 0)
+    # (gradients, activations, logits, buffers); the loss makes the gradient of the output matrix chunk by chunk
     moments_of_step = [
-        (held, activations, logits, buffers),
-        (held, activations, of_head, buffers + (size + _NUMBER) * embedding),
+        (held, activations, logits, buffers + _NUMBER * embedding),
+        (held, activations, of_chunk, buffers + (size + _NUMBER) * embedding),
+        (held, activations, 2 * _NUMBER * tokens * model.width, buffers + 2 * _NUMBER * embedding),
         (gradients, 0, 0, last + _NUMBER * embedding),
         (gradients, 0, of_validation, buffers),
     ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-import random
 from pathlib import Path
 
 import pytest
 
 from flows.artifacts import loss
-from flows.artifacts.loss import LossFollower, MetricsTail, SpikeWatch, loss_markdown
+from flows.artifacts.loss import LossFollower, MetricsTail, loss_markdown
+from training.loop.bad_steps import BadStep, append_bad_step
 
 
 def row(step: int, value: float = 3.0, validation: float | None = None) -> dict:
@@ -48,30 +47,16 @@ def test_a_resumed_run_is_read_from_the_start(tmp_path: Path):
     assert (len(rows), anew) == (5, True)
 
 
-def noisy(steps: int) -> list[float]:
-    """Losses as of a run: falling fast, then slowly, each batch a little off."""
-    draw = random.Random(7)
-    return [2 + 7 / (1 + step / 8) + draw.gauss(0, 0.08) for step in range(steps)]
-
-
-def test_a_run_as_it_should_be_has_no_jump():
-    watch = SpikeWatch()
-    assert not [step for step, value in enumerate(noisy(3000)) if watch.jumps(value)]
-
-
-@pytest.mark.parametrize("high", [9.0, math.inf, math.nan], ids=str)
-def test_a_jump_is_told_once(high: float):
-    watch = SpikeWatch()
-    losses = noisy(400)
-    losses[200:206] = [high] * 6
-    losses[300] = high
-    assert [step for step, value in enumerate(losses) if watch.jumps(value)] == [200, 300]
-    assert watch.usual() < 3
+def bad(step: int, action: str = "report", loss: float | None = 9.0) -> BadStep:
+    one = {"document_id": "ab" * 16, "source": "web", "partition": "p1", "url": "https://a.example/x", "tokens": 30}
+    finding = "not finite" if loss is None else "a spike: loss 9 is over 4"
+    about = {"action": action, "loss": loss, "gradient_norm": 1.0, "windows": "web windows 7", "documents": [one]}
+    return BadStep.model_validate({"step": step, "finding": finding, **about})
 
 
 def test_a_run_is_plotted_with_its_numbers_beside():
     rows = [row(step, 9 - step / 100, 8.5 if step % 100 == 0 else None) for step in range(1, 301)]
-    text = loss_markdown("first", rows, [17])
+    text = loss_markdown("first", rows, [bad(17)])
     assert text.startswith("# first: step 300, loss 6.000\n")
     assert text.count("```mermaid") == 2
     assert text.count("line [") == 2
@@ -79,7 +64,7 @@ def test_a_run_is_plotted_with_its_numbers_beside():
     assert points == 120
     assert "A point is the mean of up to 3 steps." in text
     assert "| 300 | 6.000 | 8.500 | 6.00e-04 | 154k |" in text
-    assert "The loss jumped at step 17." in text
+    assert "- step 17: a spike: loss 9 is over 4; it was trained on. In its batch: web/p1 https://a.example/x" in text
 
 
 def test_one_step_is_no_line_yet():
@@ -119,21 +104,34 @@ def test_a_plot_is_kept_up_to_date_at_a_bounded_rate(tmp_path: Path, monkeypatch
     assert shown.texts[-1] == (1, f"{tmp_path}/run-1: step 400, loss 3.000")
 
 
-def test_jumps_become_events_and_those_of_an_earlier_try_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_bad_steps_become_events_once_and_those_of_an_earlier_try_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     shown = Shown(monkeypatch)
-    path = tmp_path / "metrics.jsonl"
-    before = [row(step, 30.0 if step == 30 else 3.0) for step in range(1, 41)]
-    write(path, before)
+    write(tmp_path / "metrics.jsonl", [row(step) for step in range(1, 41)])
+    append_bad_step(str(tmp_path), bad(30))
     follower = LossFollower(str(tmp_path), shown.clock)
-    follower.look()
-    assert shown.events == []
-    write(path, [row(41), row(42, 99.0), row(43, 99.0)])
-    shown.now += 60
-    follower.look()
-    ((event, resource, name, payload),) = shown.events
+
+    def events() -> list[tuple[int, str]]:
+        shown.now += 60
+        follower.look()
+        return [(payload["step"], payload["action"]) for *_, payload in shown.events]
+
+    assert events() == []
+    append_bad_step(str(tmp_path), bad(42, "rollback", None))
+    append_bad_step(str(tmp_path), bad(30))  # a resumed run comes to the same again
+    assert events() == [(42, "rollback")]
+    append_bad_step(str(tmp_path), bad(50))
+    append_bad_step(str(tmp_path), bad(51))
+    assert events() == [(42, "rollback"), (50, "report")]
+    event, resource, name, payload = shown.events[0]
     assert (event, resource, name) == ("corpusmill.loss-spike", f"corpusmill.run.{tmp_path}", tmp_path.name)
-    message = "step 42: the loss jumped to 99.000, where 3.000 was usual"
-    assert payload == {"run": str(tmp_path), "step": 42, "loss": 99.0, "usual": 3.0, "message": message}
+    assert payload["message"] == (
+        "step 42: not finite; the run went back to its last checkpoint and leaves these samples out. "
+        "In its batch: web/p1 https://a.example/x"
+    )
+    assert [one["document_id"] for one in payload["documents"]] == ["ab" * 16]
+    assert (payload["run"], payload["loss"]) == (str(tmp_path), None)
 
 
 def test_outside_of_a_run_nothing_is_published(tmp_path: Path):

@@ -33,6 +33,7 @@ COMMANDS = [
     "audit",
     "verify",
     "report",
+    "leaderboard",
     "demo",
     "up",
     "down",
@@ -53,7 +54,8 @@ def test_the_commands_are_those_of_the_contract():
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "digest", "replay", "gc", "takedown", "explain", "audit", "verify", "report", "demo"]
+    "command",
+    ["run", "digest", "replay", "gc", "takedown", "explain", "audit", "verify", "report", "leaderboard", "demo"],
 )
 def test_help_says_what_a_command_does_and_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]):
     assert run([command, "--help"]) == 0

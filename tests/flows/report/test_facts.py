@@ -11,8 +11,8 @@ from flows.report.costs import read_costs, read_receipts
 from flows.report.duplicates import _passages, read_duplicates
 from flows.report.facts import read_facts
 from flows.report.funnel import read_funnel
-from flows.report.manifests import CorpusManifests
 from flows.report.training_facts import read_finetuning, read_training
+from schemas.corpus_manifests import CorpusManifests
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import InputError
 from schemas.manifest import Manifest

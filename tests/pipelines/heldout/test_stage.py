@@ -15,7 +15,8 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import InputError
 from schemas.identity import content_hash, document_id
 from schemas.split import split_of
-from schemas.tasks import GenerationItem, MultipleChoiceItem, Pair, read_rows, read_suite
+from schemas.suites import read_suite
+from schemas.tasks import GenerationItem, MultipleChoiceItem, Pair, read_rows
 
 SMALL: dict[str, Any] = {"test": 0.3, "validation": 0.2, "items": 12, "examples": 10, "least_items": 3}
 SOME_NOUNS = "apple river stone cloud forest engine window garden letter number signal bridge"

@@ -4,15 +4,12 @@ import time
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ShardError
-from schemas.mixture import IndexRef, MixturePlan
-from schemas.storage import file_checksum
-from schemas.token_shard import TOKEN_INDEX, IndexHeader, index_schema
+from schemas.mixture import MixturePlan
 from training.data.batches import BatchReader
 from training.data.block_cache import BlockCache
 from training.data.shards import open_streams
@@ -125,41 +122,7 @@ def test_a_far_position_is_restored_at_once(make_corpus, corpus_root: CorpusRoot
     assert batch.inputs.shape == (256, 32)
 
 
-def with_indexes(corpus_root: CorpusRoot, plan: MixturePlan) -> MixturePlan:
-    """The plan with an index for each source, in which documents end at the end-of-text ids of the tokens."""
-    streams = []
-    for stream, tokens in zip(plan.train, open_streams(corpus_root, plan, "train"), strict=True):
-        ids = np.empty(stream.tokens, dtype=np.int64)
-        tokens.read(0, ids)
-        ends = np.flatnonzero(ids == plan.end_of_text) + 1
-        starts = np.concatenate([[0], ends[:-1]])
-        folder, _, _ = stream.shards[0].path.rpartition("/")
-        header = IndexHeader(
-            tokenizer=plan.tokenizer,
-            tokenizer_fingerprint=plan.tokenizer_fingerprint,
-            source=stream.source,
-            partition="one",
-            split="train",
-            documents=len(starts),
-            tokens=stream.tokens,
-        )
-        rows = {"start": starts, "length": ends - starts, "document_id": [n.to_bytes(16) for n in range(len(starts))]}
-        rows |= {name: [0] * len(starts) for name in ("piece", "characters", "utf8_bytes")}
-        rows |= {name: [None] * len(starts) for name in TOKEN_INDEX.names if name not in rows}
-        place = corpus_root.folder.child(folder)
-        with place.open_write("index.parquet") as file:
-            pq.write_table(pa.table(rows, schema=index_schema(header)), file)
-        reference = IndexRef(
-            path=f"{folder}/index.parquet",
-            documents=len(starts),
-            tokens=stream.tokens,
-            checksum=file_checksum(place, "index.parquet"),
-        )
-        streams.append(stream.model_copy(update={"indexes": (reference,)}))
-    return plan.model_copy(update={"train": tuple(streams)})
-
-
-def test_boundaries_are_where_documents_and_windows_begin(make_corpus, corpus_root: CorpusRoot) -> None:
+def test_boundaries_are_where_documents_and_windows_begin(make_corpus, with_indexes, corpus_root: CorpusRoot) -> None:
     plan = with_indexes(corpus_root, make_corpus(samples={"books": 60, "web": 20}))
     one = BatchReader(plan, open_streams(corpus_root, plan, "train", boundaries=True), 0)
     for _ in range(8):
@@ -182,7 +145,7 @@ def test_batches_without_boundaries_say_so(make_corpus, corpus_root: CorpusRoot)
     assert batch.tensors().boundaries is None
 
 
-def test_an_index_that_is_not_the_pinned_one_is_refused(make_corpus, corpus_root: CorpusRoot) -> None:
+def test_an_index_that_is_not_the_pinned_one_is_refused(make_corpus, with_indexes, corpus_root: CorpusRoot) -> None:
     plan = with_indexes(corpus_root, make_corpus())
     stream = plan.train[0]
     other = stream.model_copy(update={"indexes": ()})

@@ -4,9 +4,13 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.configs.model import ModelConfig
-from training.evaluation.likelihood import Request, best_choice, in_batches, log_likelihoods, rows_at_once
+from training.evaluation.likelihood import Request, best_choice, log_likelihoods, score_answers
+from training.evaluation.steps import finish
+from training.evaluation.token_scores import in_batches, rows_at_once
 from training.model.gpt import GPT
 
 END = 0
@@ -84,3 +88,47 @@ def test_a_batch_shrinks_where_its_logits_would_not_fit(model: GPT) -> None:
     # GPT-3's context and vocabulary: 2,048 times 50,257 logits a sequence are 412 MB.
     wide = GPT(ModelConfig(vocabulary_size=50_257, context=2048, layers=1, heads=1, width=8, band=8))
     assert rows_at_once(wide, 32) == 5
+
+
+@given(
+    lengths=st.lists(st.tuples(st.integers(0, 14), st.lists(st.integers(1, 5), min_size=1, max_size=4)), max_size=6),
+    batch=st.integers(1, 8),
+)
+@settings(max_examples=30)
+def test_answers_that_share_a_context_score_as_they_do_alone(
+    model: GPT, lengths: list[tuple[int, list[int]]], batch: int
+) -> None:
+    # Contexts and answers beyond the 12 positions of the model among them, and a band of 3.
+    asked = [
+        (
+            [(3 * n + i) % 39 + 1 for i in range(context)],
+            [[(7 * k + i) % 39 + 1 for i in range(length)] for k, length in enumerate(answers)],
+        )
+        for n, (context, answers) in enumerate(lengths)
+    ]
+    found = finish(score_answers(model, asked, END, batch))
+    assert [len(one) for one in found] == [len(answers) for _, answers in asked]
+    for (context, answers), scores in zip(asked, found, strict=True):
+        for answer, score in zip(answers, scores, strict=True):
+            whole = [END, *context, *answer]
+            assert score.cut == (len(whole) > 13)
+            assert score.nats == pytest.approx(slow(model, whole[-13:], len(answer)), abs=1e-3)
+            with torch.inference_mode():
+                likeliest = model(torch.tensor([whole[-13:][:-1]]))[0].argmax(-1)[-len(answer) :].tolist()
+            assert (score.greedy, score.last_greedy) == (likeliest == answer, likeliest[-1] == answer[-1])
+
+
+def test_a_context_is_computed_once_whatever_the_number_of_its_answers(
+    model: GPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions = []
+    hidden = GPT.hidden
+
+    def counted(self: GPT, tokens: torch.Tensor, *others: object) -> torch.Tensor:
+        positions.append(tokens.numel())
+        return hidden(self, tokens, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GPT, "hidden", counted)
+    finish(score_answers(model, [([5] * 10, [[1], [2], [3], [4]])], END, 8))
+    # Ten tokens of end-of-text and context, and the context's last token for each answer.
+    assert positions == [10, 4]

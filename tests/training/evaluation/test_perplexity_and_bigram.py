@@ -36,6 +36,46 @@ def test_windows_of_34_tokens_with_a_context_of_10() -> None:
     assert found == [(-1, 10, 10), (9, 20, 10), (19, 30, 10), (23, 34, 4)]
 
 
+# Input and predicted tokens as lm-evaluation-harness publishes them (its tests/test_utils.py): numbers of tokens, the
+# greatest length, tokens that a window has been given; first and last input, first and last predicted token.
+ROLLING = {
+    (34, 10, 1): [(-100, 8, 0, 9), (9, 18, 10, 19), (19, 28, 20, 29), (23, 32, 30, 33)],
+    (34, 10, 8): [
+        (-100, 8, 0, 9),
+        (2, 11, 10, 12),
+        (5, 14, 13, 15),
+        (8, 17, 16, 18),
+        (11, 20, 19, 21),
+        (14, 23, 22, 24),
+        (17, 26, 25, 27),
+        (20, 29, 28, 30),
+        (23, 32, 31, 33),
+    ],
+    (34, 10, 10): [(-100, 8, 0, 9), *((n, n + 9, n + 10, n + 10) for n in range(24))],
+    (30, 10, 10): [(-100, 8, 0, 9), *((n, n + 9, n + 10, n + 10) for n in range(20))],
+    (30, 10, 1): [(-100, 8, 0, 9), (9, 18, 10, 19), (19, 28, 20, 29)],
+    (9, 2, 1): [(-100, 0, 0, 1), (1, 2, 2, 3), (3, 4, 4, 5), (5, 6, 6, 7), (6, 7, 8, 8)],
+}
+
+
+@pytest.mark.parametrize("given", ROLLING)
+def test_rolling_windows_are_those_that_lm_evaluation_harness_publishes(given: tuple[int, int, int]) -> None:
+    found = [(-100 if w.first < 0 else w.first, w.stop - 2, w.stop - w.scored, w.stop - 1) for w in windows(*given)]
+    assert found == ROLLING[given]
+    assert list(windows(0, 2)) == []
+
+
+@given(tokens=st.integers(0, 200), context=st.integers(2, 40), data=st.data())
+def test_rolling_windows_equal_those_of_lm_evaluation_harness(tokens: int, context: int, data: st.DataObject) -> None:
+    utils = pytest.importorskip("lm_eval.utils")
+    given = data.draw(st.integers(1, context))
+    ids = list(range(tokens))
+    theirs = list(utils.get_rolling_token_windows(ids, -100, context, given))
+    rows = [[-100, *ids][w.first + 1 : w.stop + 1] for w in windows(tokens, context, given)]
+    scored = [w.scored for w in windows(tokens, context, given)]
+    assert theirs == [(row[:-1], row[len(row) - n :]) for row, n in zip(rows, scored, strict=True)]
+
+
 def stream_of(ids: list[int], parts: int = 2) -> TokenStream:
     return TokenStream("s", [part.astype(np.uint16) for part in np.array_split(np.array(ids), parts)], 8)
 

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from schemas.configs.export import ExportConfig
 from schemas.configs.model import ModelConfig
 from schemas.errors import ConfigError, OutputError
-from training.checkpoints import load_tokenizer
+from training.checkpoints import load_model, load_tokenizer
 from training.cli import main
 from training.export.export import export_run
 from training.export.gpt2_config import has_bands
 from training.export.weight_files import read_weights
+from training.generation.beam import beam_search
 from training.generation.tokens import encode
 
 _GREEDY_NEW = 12
@@ -54,6 +55,20 @@ def test_rows_padded_on_the_left_give_what_each_gives_alone(both, ours, name: st
 
 def test_beam_search_keeps_the_caches_of_banded_layers_in_order(both) -> None:
     assert both.facts["banded"]["beams"] == both.facts["banded"]["beams without cache"]
+
+
+def test_both_sides_find_the_same_text_by_beam_search(both, ours) -> None:
+    loaded = load_model(both.runs["banded"])
+    found = beam_search(
+        loaded.model,
+        ours.start,
+        beams=3,
+        length_penalty=0.0,
+        max_tokens=_GREEDY_NEW,
+        end_of_text=loaded.end_of_text,
+        finished=lambda _ids: False,
+    )
+    assert found == ours.until_end(both.facts["banded"]["likeliest of beams"])
 
 
 def test_another_kind_of_cache_is_refused(both) -> None:
@@ -116,6 +131,7 @@ def test_an_earlier_export_is_replaced_and_other_files_are_not(trained_run: str,
     assert (out / "model.safetensors.index.json").exists()
     export_run(trained_run, str(out), ExportConfig())
     assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
         "config.json",
         "generation_config.json",
         "model.safetensors",

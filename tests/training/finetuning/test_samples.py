@@ -9,7 +9,8 @@ from tokenizers import Tokenizer
 
 from schemas.configs.model import ModelConfig
 from schemas.tasks import Pair
-from training.finetuning.samples import collate, encode_pairs, pairs_of_step
+from training.finetuning.packing import collate
+from training.finetuning.samples import encode_pairs, pairs_of_step
 from training.generation.tokens import decode, encode
 from training.model.gpt import GPT
 from training.model.loss import IGNORED_LABEL, summed_loss
@@ -24,7 +25,7 @@ PAIRS = [
 
 def test_only_answers_and_the_end_of_text_after_them_are_labels(tokenizer: Tokenizer) -> None:
     samples = encode_pairs(PAIRS, tokenizer, " ", END, context=64)
-    inputs, labels = collate(samples)
+    inputs, labels, *_ = collate(samples, pack=False)
     for pair, row, wanted in zip(PAIRS, inputs, labels, strict=True):
         kept = [token for token in wanted.tolist() if token != IGNORED_LABEL]
         assert kept[-1] == END
@@ -36,7 +37,7 @@ def test_only_answers_and_the_end_of_text_after_them_are_labels(tokenizer: Token
 
 
 def test_labels_are_the_next_inputs(tokenizer: Tokenizer) -> None:
-    inputs, labels = collate(encode_pairs(PAIRS, tokenizer, " ", END, context=64))
+    inputs, labels, *_ = collate(encode_pairs(PAIRS, tokenizer, " ", END, context=64), pack=False)
     for row, wanted in zip(inputs.tolist(), labels.tolist(), strict=True):
         places = [place for place, token in enumerate(wanted) if token != IGNORED_LABEL]
         assert places == list(range(places[0], places[-1] + 1))
@@ -58,10 +59,11 @@ def test_rows_of_a_batch_do_not_see_each_other_nor_the_padding(tokenizer: Tokeni
     config = ModelConfig(vocabulary_size=320, context=64, layers=2, heads=2, width=16, band=4)
     model = GPT(config, seed=0).eval()
     samples = encode_pairs(PAIRS, tokenizer, " ", END, context=64)
+    whole_rows = collate(samples, pack=False)[:2]
     with torch.inference_mode():
-        together = [summed_loss(model(x[None]), y[None]) for x, y in zip(*collate(samples), strict=True)]
-        alone = [summed_loss(model(x), y) for x, y in (collate([sample]) for sample in samples)]
-        whole = summed_loss(model(collate(samples)[0]), collate(samples)[1])
+        together = [summed_loss(model(x[None]), y[None]) for x, y in zip(*whole_rows, strict=True)]
+        alone = [summed_loss(model(x), y) for x, y, *_ in map(collate, [[one] for one in samples])]
+        whole = summed_loss(model(whole_rows[0]), whole_rows[1])
     assert [float(one) for one in together] == pytest.approx([float(one) for one in alone], rel=1e-5)
     assert float(whole) == pytest.approx(sum(map(float, alone)), rel=1e-5)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,37 @@ def test_examples_stand_before_the_prompt(trained_run: str, tmp_path: Path, caps
     assert (code, json.loads(out)["prompt"]) == (0, "a red\nold small\ncat")
 
 
+def test_the_speed_is_said_apart_from_the_text(trained_run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--run", trained_run, "--prompt", "the", "--temperature", "0", "--max-tokens", "9")
+    _, out, err = call(capsys, *arguments)
+    assert re.fullmatch(r"9 tokens in [0-9.]+ s: [0-9.]+ tokens/s, prompts read included\n", err)
+    _, searched, _ = call(capsys, *arguments[:-4], "--max-tokens", "9", "--beams", "4", "--length-penalty", "0.6")
+    assert searched.endswith("\n")
+    result = json.loads(call(capsys, *arguments, "--json")[1])
+    assert (result["text"] + "\n", result["tokens"]) == (out, 9)
+    assert result["tokens_per_second"] == pytest.approx(9 / result["seconds"], rel=0.2)
+
+
+def test_prompts_of_a_file_give_a_line_each(
+    trained_run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"word": "cat", "n": 1}\n{"word": "dog", "n": 2}\n')
+    arguments = ("--run", trained_run, "--prompts", str(file), "--set", "template=the {word}", "--max-tokens", "5")
+    code, out, err = call(capsys, *arguments)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (code, [row["prompt"] for row in rows]) == (0, ["the cat", "the dog"])
+    assert err.startswith("10 tokens in ")
+    result = json.loads(call(capsys, *arguments, "--json")[1])
+    assert (result["texts"], result["tokens"]) == (rows, 10)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--beams", "4", "--temperature", "0.5"), "4 beams search and draw nothing; leave temperature out, or beams"),
+        (("--set", "template={0}"), "generate.template: '{0}' is no template: {0} names no column"),
+        (("--prompts", "some.jsonl"), "argument --prompts: not allowed with argument --prompt"),
         (("--temperature", "-1"), "generate.temperature: Input should be greater than or equal to 0, got -1.0"),
         (("--top-p", "0"), "generate.top_p: Input should be greater than 0"),
         (("--examples", "missing.jsonl"), "cannot read missing.jsonl"),

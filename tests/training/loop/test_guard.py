@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from training.loop.guard import SpikeGuard
@@ -31,6 +33,23 @@ def test_bad_steps_do_not_count_for_later_ones() -> None:
     for _ in range(30):
         assert guard.judge(9.0, 1.0)
     assert guard.judge(2.0, 1.0) == ""
+
+
+def test_a_spike_that_is_trained_on_counts_as_its_limit() -> None:
+    guard = SpikeGuard(6.0, 16, STEADY[:16], trained=True)
+    assert guard.judge(9.0, 1.0)
+    assert guard.state()[-1] == [pytest.approx(2.35), 1.0]
+    assert guard.judge(9.0, 1.0), "one spike does not hide the next"
+    found = [bool(guard.judge(9.0, 1.0)) for _ in range(40)]
+    assert not any(found[20:]), "what lasts is usual"
+
+
+def test_a_run_as_it_should_be_has_no_spike() -> None:
+    draw = random.Random(7)
+    losses = [2 + 7 / (1 + step / 8) + draw.gauss(0, 0.08) for step in range(3000)]
+    norms = [0.5 + 2 / (1 + step / 20) + draw.gauss(0, 0.05) for step in range(3000)]
+    guard = SpikeGuard(6.0, 128, trained=True)
+    assert not [number for number, pair in enumerate(zip(losses, norms, strict=True)) if guard.judge(*pair)]
 
 
 def test_early_steps_are_never_spikes() -> None:

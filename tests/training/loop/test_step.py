@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from schemas.configs.model import ModelConfig
-from training.loop.randomness import derived_seed, dropout_randomness
+from training.loop.randomness import dropout_randomness
 from training.loop.step import MicroBatch, StepResult, train_step
 from training.model.gpt import GPT
 from training.model.loss import IGNORED_LABEL
+from training.seeds import derived_seed
 
 SHAPE = ModelConfig(vocabulary_size=50, context=16, layers=2, heads=2, width=16, band=4)
 CPU = torch.device("cpu")
@@ -145,3 +146,53 @@ def test_bfloat16_is_near_float32() -> None:
     high = train_step(model, optimizer, [MicroBatch(inputs, labels)], gradient_clip=1, precision="fp32", seed=0, step=1)
     assert low.loss != high.loss
     assert low.loss == pytest.approx(high.loss, rel=5e-3)
+
+
+def test_after_a_refused_step_adam_corrects_its_bias_by_the_steps_that_were_taken() -> None:
+    """Against the closed form of Kingma and Ba 2015, algorithm 1, on the gradients of the steps that counted."""
+    inputs, labels = batch(2)
+    model = GPT(SHAPE, seed=1).train()
+    rate, beta1, beta2, epsilon = 0.01, 0.9, 0.95, 1e-8
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, betas=(beta1, beta2), eps=epsilon)
+    weight = model.norm.bias
+    before = weight.detach().double().clone()
+    gradients: list[torch.Tensor] = []
+
+    def judge(_loss: float, _norm: float) -> str:
+        assert weight.grad is not None
+        gradients.append(weight.grad.double().clone())
+        return "no" if len(gradients) == 2 else ""
+
+    for number in (1, 2, 3):
+        parts = [MicroBatch(inputs, labels)]
+        train_step(model, optimizer, parts, gradient_clip=1e9, precision="fp32", seed=0, step=number, judge=judge)
+    first, second = torch.zeros_like(before), torch.zeros_like(before)
+    for count, gradient in enumerate((gradients[0], gradients[2]), start=1):
+        first = beta1 * first + (1 - beta1) * gradient
+        second = beta2 * second + (1 - beta2) * gradient**2
+        corrected = second / (1 - beta2**count)
+        before -= rate * first / (1 - beta1**count) / (corrected.sqrt() + epsilon)
+    torch.testing.assert_close(weight.detach().double(), before, rtol=1e-5, atol=1e-7)
+
+
+def test_a_thousand_steps_in_bfloat16_stay_by_those_in_float32() -> None:
+    """Weights, gradients and moments are float32 whatever matrices are multiplied in, so roundings do not add up."""
+    shape = ModelConfig(vocabulary_size=32, context=16, layers=1, heads=2, width=16, sparse=False)
+    tokens = torch.randint(0, 32, (64, 17), generator=torch.Generator().manual_seed(3))
+    ends = {}
+    for precision in ("fp32", "bf16"):
+        model = GPT(shape, seed=1).train()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+        losses = []
+        for step in range(1000):
+            rows = tokens[step % 16 * 4 : step % 16 * 4 + 4]
+            parts = [MicroBatch(rows[:, :-1], rows[:, 1:])]
+            losses.append(
+                train_step(model, optimizer, parts, gradient_clip=1.0, precision=precision, seed=0, step=step).loss
+            )
+        assert {one.dtype for one in model.parameters()} == {torch.float32}
+        moments = [value for state in optimizer.state.values() for value in state.values() if value.ndim]
+        assert {one.dtype for one in moments} == {torch.float32}
+        ends[precision] = sum(losses[-64:]) / 64
+        assert ends[precision] < losses[0] - 0.5
+    assert ends["bf16"] == pytest.approx(ends["fp32"], rel=0.02)

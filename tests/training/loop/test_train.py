@@ -17,10 +17,12 @@ from schemas.errors import CheckpointError, ConfigError, DivergedError, LeaseErr
 from schemas.mixture import Extended, MixturePlan, Phase, write_mixture
 from schemas.run import checkpoint_steps
 from training.checkpoints import load_model, untrained_model
+from training.data.batch_documents import batch_documents
 from training.data.batches import BatchReader
 from training.data.shards import open_streams
 from training.data.skips import append_skips, read_skips
 from training.loop import learner as module
+from training.loop.bad_steps import read_bad_steps
 from training.loop.interruption import hold_run
 from training.loop.prepare import PreparedRun, prepare_run
 from training.loop.run_log import read_log
@@ -285,7 +287,7 @@ def test_a_bad_step_may_be_skipped(
     assert train(run).step == 10
     rows = read_log(run_folder, "metrics.jsonl")
     assert [row["step"] for row in rows] == list(range(1, 11))
-    assert [row.get("refused") for row in rows] == [None] * 3 + ["not finite"] + [None] * 6
+    assert [row.get("finding") for row in rows] == [None] * 3 + ["not finite"] + [None] * 6
     assert (rows[3]["loss"], rows[3]["grad_norm"]) == (None, None)
     assert rows[9]["loss"] < rows[2]["loss"]
     err = capfd.readouterr().err
@@ -299,7 +301,7 @@ def test_a_spike_is_found_and_rolled_back_and_its_windows_are_left_out(
     settings: dict[str, Any] = {
         "steps": 30,
         "checkpoint_every": 5,
-        "on_bad_step": "rollback",
+        "on_spike": "rollback",
         "spike_deviations": 20.0,
         "spike_steps": 16,
         "learning_rate": 0.001,
@@ -314,12 +316,46 @@ def test_a_spike_is_found_and_rolled_back_and_its_windows_are_left_out(
     assert (skip.step, skip.start, skip.stop) == (23, 176, 184)
     assert skip.reason.startswith("a spike: loss ")
     assert skip.windows.count("windows") >= 1
+    (written,) = read_bad_steps(run_folder)
+    assert (written.step, written.action, written.finding, written.windows) == (
+        23,
+        "rollback",
+        skip.reason,
+        skip.windows,
+    )
+    assert written.documents == []
+    assert written.documents_unknown.startswith("mixture main pins no index of ")
     other = str(tmp_path / "other")
     clean = prepared(other, **settings)
     append_skips(other, [skip])
     train(clean)
     assert losses(run_folder) == losses(other)
     assert [row["step"] for row in read_log(run_folder, "metrics.jsonl")] == list(range(1, 31))
+
+
+def test_a_spike_is_reported_once_with_its_documents_and_trained_on(
+    prepared: Prepare, run_folder: str, monkeypatch: pytest.MonkeyPatch, corpus_root: CorpusRoot, with_indexes, capfd
+) -> None:
+    settings: dict[str, Any] = {"steps": 30, "checkpoint_every": 20, "spike_deviations": 20.0, "learning_rate": 0.001}
+    plan = with_indexes(corpus_root, prepared(**settings).plan)
+    shutil.rmtree(run_folder)
+    write_mixture(corpus_root.mixture_folder(), plan.model_copy(update={"name": "indexed"}))
+    run = prepare_run(prepared(run_folder + "-other", **settings).config, corpus_root.url, "indexed", run_folder)
+    bad = first_window(run, corpus_root, 23)
+    spoiled(monkeypatch, {bad}, 100.0)
+    train(run)
+    (written,) = read_bad_steps(run_folder)
+    rows = read_log(run_folder, "metrics.jsonl")
+    assert (written.step, written.action, written.loss) == (23, "report", rows[22]["loss"])
+    assert [row["step"] for row in rows if "finding" in row] == [23]
+    reader = BatchReader(run.plan, open_streams(corpus_root, run.plan, "train"), run.config.seed)
+    samples = reader.locate(*run.schedule.sample_range(22))
+    assert written.documents == batch_documents(corpus_root, run.plan, samples)
+    assert sum(one.tokens for one in written.documents) == 8 * 33
+    assert "it was trained on. The step's windows: " in capfd.readouterr().err
+    shutil.rmtree(Path(run_folder) / "checkpoints" / "step-000030")
+    train(run)
+    assert read_bad_steps(run_folder) == [written]
 
 
 def test_without_a_checkpoint_a_rollback_begins_anew(

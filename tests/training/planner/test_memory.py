@@ -9,8 +9,9 @@ import torch
 
 from schemas.configs.model import ModelConfig
 from training.hardware import matrix_precision
+from training.model import loss as loss_module
 from training.model.gpt import GPT
-from training.model.loss import summed_loss
+from training.planner import memory
 from training.planner.memory import (
     PROCESS_BYTES,
     Layout,
@@ -103,20 +104,34 @@ def test_validation_may_be_the_fullest_moment() -> None:
     without, within = (peak_memory(model, layout, windows=windows) for windows in (0, 64))
     assert within.total > without.total
     assert within.activations == 0
-    assert within.logits == 8 * 1024 * (2 * model.padded_vocabulary + 8 * 50_257)
+    assert within.logits == 2**25 // 50_257 * 50_257 * (2 + 8)
 
 
-def test_the_loss_holds_logits_and_three_of_them_in_fp32() -> None:
-    """The peak of a real loss and its gradient, counted by PyTorch's own profiler."""
-    model = ModelConfig(vocabulary_size=6000, context=64, layers=1, heads=1, width=8, sparse=False)
-    gpt, tokens = GPT(model), torch.zeros(8, 64, dtype=torch.int64)
+WIDE = {"context": 512, "layers": 1, "heads": 2, "width": 64, "sparse": False}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [({"vocabulary_size": 6000, **WIDE}, 2), ({"vocabulary_size": 50_257, **WIDE}, 3)],
+    ids=["one chunk", "chunks"],
+)
+def test_a_step_holds_at_its_fullest_what_is_planned(shape: dict[str, Any], rows: int, precision: str) -> None:
+    """The peak of a real forward and backward pass, counted by PyTorch's own profiler."""
+    model, size = ModelConfig(**shape), {"fp32": 4, "bf16": 2}[precision]
+    gpt, tokens = GPT(model).train(), torch.zeros(rows, model.context, dtype=torch.int64)
     with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        logits = gpt(tokens)
-        summed_loss(logits, tokens).backward()  # type: ignore[no-untyped-call]
+        with matrix_precision(precision, torch.device("cpu")):
+            loss = gpt(tokens, labels_BT=tokens)
+        (loss / tokens.numel()).backward()
     highest = current = 0
     for event in profile.profiler.kineto_results.events():
         if event.name() == "[memory]":
             current += event.nbytes()
             highest = max(highest, current)
-    planned = peak_memory(model, Layout(batch=8, micro_batch=8), size=4, device="cpu", moments=0)
+    planned = peak_memory(model, Layout(batch=rows, micro_batch=rows), size=size, device="cpu", moments=0)
     assert planned.total - planned.parameters - PROCESS_BYTES == pytest.approx(highest, rel=0.03)
+
+
+def test_the_planner_and_the_loss_cut_logits_alike() -> None:
+    assert memory._LOGITS == loss_module._LOGITS

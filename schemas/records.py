@@ -1,0 +1,110 @@
+"""Rows of JSONL and Parquet files as texts, by templates such as `Question: {question}`.
+
+The format is told by content. A template names columns in braces; doubled braces stand for themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NamedTuple
+
+from schemas.errors import InputError
+from schemas.storage import open_input
+
+__all__ = ["Record", "fill_template", "read_records", "template_columns"]
+
+_PARQUET = b"PAR1"
+_ROWS_AT_ONCE = 4096
+_PLAIN = (str, int, float, bool)
+
+
+class Record(NamedTuple):
+    """One row, and where it stands, for messages."""
+
+    where: str
+    values: Mapping[str, Any]
+
+
+def template_columns(template: str) -> tuple[str, ...]:
+    """The columns that a template names, in order.
+
+    Raises:
+        ValueError: a brace is left alone, or holds something else than a name.
+    """
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"{template!r} is no template: {error}; write {{column}}, and {{{{ for a brace") from error
+    for _, name, form, conversion in parts:
+        if name is not None and (not name.isidentifier() or form or conversion):
+            raise ValueError(f"{template!r} is no template: {{{name}}} names no column; write {{column}}")
+    return tuple(name for _, name, _, _ in parts if name is not None)
+
+
+def fill_template(template: str, record: Record) -> str:
+    """The text of a template with a row's values in place of its columns.
+
+    Raises:
+        InputError: the row lacks a column, or has no plain value in it.
+    """
+    for name in template_columns(template):
+        if name not in record.values:
+            there = ", ".join(record.values) or "none"
+            raise InputError(
+                f"{record.where}: no column {name!r} for the template {template!r}; its columns are: {there}"
+            )
+        if not isinstance(record.values[name], _PLAIN):
+            kind = type(record.values[name]).__name__
+            raise InputError(f"{record.where}: column {name!r} holds {kind}; give a text or a number")
+    return template.format_map(record.values)
+
+
+def _json_rows(url: str, stream: IO[bytes]) -> Iterator[Record]:
+    for number, raw in enumerate(stream, start=1):
+        where = f"{url} line {number}"
+        try:
+            text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise InputError(f"{where}: not UTF-8 ({error.reason}); save the file as UTF-8") from error
+        if not text:
+            continue
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{where}: no JSON ({error}); give one JSON object a line, or Parquet") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{where}: a JSON {type(values).__name__}; give one JSON object a line")
+        yield Record(where, values)
+
+
+def _parquet_rows(url: str, stream: IO[bytes]) -> Iterator[Record]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        for batch in pq.ParquetFile(stream).iter_batches(_ROWS_AT_ONCE):
+            for values in batch.to_pylist():
+                number += 1
+                yield Record(f"{url} row {number}", values)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{url} is damaged Parquet after row {number}: {error}; copy it again") from error
+
+
+def read_records(url: str) -> Iterator[Record]:
+    """The rows of a JSONL or Parquet file; blank lines do not count.
+
+    Raises:
+        InputError: the file cannot be read, has no row, or a line is no JSON object; file and line are named.
+    """
+    empty = True
+    with open_input(url) as stream:
+        is_parquet = stream.read(len(_PARQUET)) == _PARQUET
+        stream.seek(0)
+        for record in (_parquet_rows if is_parquet else _json_rows)(url, stream):
+            empty = False
+            yield record
+    if empty:
+        raise InputError(f"{url} has no row; give JSON objects, one a line, or Parquet")

@@ -1,0 +1,1 @@
+"""Tuning: many short trainings that look for a good learning rate, batch and shape."""
