@@ -2,7 +2,8 @@
 
 SHELL := /bin/sh
 BIN := .venv/bin
-PROCESSES ?= 2
+# One more than there are cores where tests run: a good part of them waits for processes that they have started.
+PROCESSES ?= 3
 STAMP := .venv/.corpusmill-setup
 # The system's certificates, as pip's: uv's own do not know an authority that an organization has added.
 UV := UV_HTTP_TIMEOUT=$${UV_HTTP_TIMEOUT:-180} $(BIN)/uv --system-certs
@@ -62,7 +63,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/bootstrap.txt
 demo: setup ## the whole chain on this machine: crawl, clean, deduplicate, tokenize, train, evaluate, fine-tune, report
 	@$(BIN)/corpusmill demo
 
-test: setup ## every test, fast ones first, on two processes (PROCESSES=0: on one; ARGS="-k name" narrows)
+test: setup ## every test, fast ones first, on three processes (PROCESSES=0: on one; ARGS="-k name" narrows)
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope $(ARGS)
 
 prove: setup ## a long proof by name: make prove demo-kills
@@ -91,7 +92,7 @@ lock: setup ## resolve all versions anew into requirements/
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
 	  --extra pipelines --extra dataflow --extra s3 pyproject.toml -o requirements/worker.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
-	  --extra training --extra tensorboard --extra s3 pyproject.toml -o requirements/trainer.txt
+	  --extra training --extra s3 pyproject.toml -o requirements/trainer.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/dev.txt \
 	  --extra flows --extra dataflow --extra s3 pyproject.toml -o requirements/flows.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/worker.txt \

@@ -47,7 +47,6 @@ class TrainConfig(StageConfig):
             "profile_step",
             "memory_snapshot_step",
             "peak_tflops",
-            "tensorboard",
             "evaluate_every",
             "evaluate_suite",
             "evaluate_data",
@@ -220,11 +219,6 @@ class TrainConfig(StageConfig):
         title="Peak",
         description="TFLOP/s of one device, for MFU; empty: as published for a known GPU, measured on a CPU",
         gt=0,
-    )
-    tensorboard: bool = Field(
-        default=False,
-        title="TensorBoard",
-        description="write metrics as event files too, in <run>/tensorboard (package tensorboard)",
     )
     verify_shards: bool = Field(
         default=True, title="Verify shards", description="read all tokens once at the start and compare their checksums"

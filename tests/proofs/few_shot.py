@@ -32,7 +32,7 @@ from training.evaluation.results import EvaluationResult, Score  # noqa: E402
 from training.loop.prepare import prepare_run  # noqa: E402
 from training.loop.train import train  # noqa: E402
 
-STEPS, BATCH, LETTERS_USED, LENGTH = 2500, 16, "abcdefghij", 3
+STEPS, BATCH, LETTERS_USED, LENGTH = 1600, 16, "abcdefghij", 3
 SHOTS = (0, 1, 2, 4)
 
 
@@ -56,7 +56,7 @@ def trained(folder: Path) -> str:
         model=ModelShape(context=context, layers=4, heads=4, width=64, band=context // 4),
         batch=BATCH,
         learning_rate=0.004,
-        warmup_tokens=40_000,
+        warmup_tokens=35_600,
         precision="fp32",
         sample_tokens=2,
         checkpoint_every=STEPS // 2,

@@ -1,9 +1,10 @@
 """A corpus whose documents are examples of one task each, beside real text, and held-out items of the same tasks.
 
 Tasks of a family ask alike, `kdw -> `, and want other answers, so that only examples say which task is meant: copying,
-unscrambling (letters reversed, or the first one put last) and sums, differences and products of two digits. What is
-asked in a test stands in no document. All examples are of one length, and a window of training is one document after an
-end-of-text id, as a prompt is, so that a small model finds its way by position.
+unscrambling (letters reversed, or the first one put last, each with capitals of its own) and sums, differences and
+products of two digits, each with its sign. What is asked in a test stands in no document. All examples are of one
+length, and a window of training is one document after an end-of-text id, as a prompt is, so that a small model finds
+its way by position.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ Answers = dict[str, Callable[[str], str]]
 
 LETTERS: Answers = {
     "copying": lambda word: word,
-    "reversed": lambda word: word[::-1],
-    "cycled": lambda word: word[1:] + word[0],
+    "reversed": lambda word: word[::-1].upper(),
+    "cycled": lambda word: word[1:] + word[0].upper(),
 }
 DIGITS: Answers = {
-    "sum": lambda pair: f"{int(pair[0]) + int(pair[2]):03d}",
-    "difference": lambda pair: f"{int(pair[0]) - int(pair[2]):03d}",
-    "product": lambda pair: f"{int(pair[0]) * int(pair[2]):03d}",
+    "sum": lambda pair: f"={int(pair[0]) + int(pair[2]):02d}",
+    "difference": lambda pair: f"{int(pair[0]) - int(pair[2]):+03d}",
+    "product": lambda pair: f"*{int(pair[0]) * int(pair[2]):02d}",
 }
 ARROW = " ->"
 
@@ -56,7 +57,7 @@ def queries(family: Answers, letters: str, length: int) -> list[str]:
     for _ in range(length):
         words = [word + letter for word in words for letter in letters]
     # What answers all tasks alike says nothing about which is meant.
-    return [word for word in words if len({answer(word) for answer in family.values()}) == len(family)]
+    return [word for word in words if len({answer(word).lower() for answer in family.values()}) == len(family)]
 
 
 def held_out(asked: Sequence[str], seed: int) -> tuple[list[str], list[str]]:

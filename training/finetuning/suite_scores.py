@@ -53,7 +53,9 @@ def score_suite(
 
 
 def _difference(score: Score, before: Records, after: Records) -> Estimate:
-    mine = [key for key in after if key[:2] == (score.task, score.shots) and key in before]
+    # Perplexity is a ratio of sums, whose change is no mean over items.
+    wanted = (score.task, score.shots) if score.kind != "perplexity" else None
+    mine = [key for key in after if key[:2] == wanted and key in before]
     changes = [after[key].metrics[score.metric] - before[key].metrics[score.metric] for key in mine]
     return estimate_mean(changes, [after[key].group or key[2] for key in mine])
 

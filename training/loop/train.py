@@ -16,7 +16,6 @@ from schemas.run import latest_step
 from training.checkpoints.loading import load_tokenizer
 from training.loop.bad_steps import BAD_STEPS_NAME, Action, append_bad_step
 from training.loop.evaluations import Evaluations, require_whole_model
-from training.loop.event_files import EventFile, require_tensorboard
 from training.loop.interruption import StopRequest, hold_run, stop_on_signals
 from training.loop.learner import Advance, Learner
 from training.loop.parallel import is_sharded
@@ -59,7 +58,6 @@ class _Run:
         self.judge, self.judged = judge, False
         self.prepared, self.config, self.ranks, self.dog = prepared, prepared.config, ranks, dog
         require_snapshots(self.config, ranks.device)
-        require_tensorboard(self.config)
         self.check = self._begin_check()
         self.learner = Learner(prepared, ranks)
         self.tokenizer = load_tokenizer(prepared.folder)
@@ -69,7 +67,6 @@ class _Run:
             prepared.description.model, ranks, peak or peak_flops(ranks.device, self.config.precision), elapsed
         )
         self.bad_in_a_row = 0
-        self.events: EventFile | None = None
         self._open_logs()
         require_whole_model(self.config, is_sharded(self.config, prepared.description.model, ranks))
         self.evaluations = None
@@ -95,15 +92,8 @@ class _Run:
         losses = [row["loss"] for row in rows if row["loss"] is not None]
         self.loss = losses[-1] if losses else math.nan
         self.metrics = RunLog(folder, METRICS_NAME, step) if self.ranks.is_main else None
-        self.close()
-        self.events = EventFile(folder, step) if self.config.tensorboard and self.ranks.is_main else None
         self.samples = RunLog(folder, SAMPLES_NAME, step) if self.ranks.is_main else None
         self.progress = Progress(step, self.learner.last_step, self.config.progress_seconds)
-
-    def close(self) -> None:
-        """Write out what is kept of the logs."""
-        if self.events is not None:
-            self.events.close()
 
     @property
     def has_ended(self) -> bool:
@@ -189,8 +179,6 @@ class _Run:
             row["evaluation_seconds"] = self.evaluations.spent_seconds()
         if self.metrics is not None:
             self.metrics.append(row)
-            if self.events is not None:
-                self.events.append(row)
             validation = self.validations[-1] if self.validations else None
             self.progress.step(step, result.loss, validation, advance.learning_rate, result.tokens)
         if self.check is not None:
@@ -296,5 +284,5 @@ def train(prepared: PreparedRun, judge: ValidationJudge | None = None) -> TrainR
             watched(name, config.hang_seconds) as dog,
         ):
             run = _Run(prepared, ranks, dog, judge)
-            with closing(run.learner), closing(run):
+            with closing(run.learner):
                 return _train(run, stop)

@@ -39,6 +39,9 @@ COMMANDS = [
     "down",
     "status",
     "doctor",
+    "deploy",
+    "tensorboard",
+    "tune",
 ]
 
 

@@ -175,6 +175,7 @@ def test_after_a_refused_step_adam_corrects_its_bias_by_the_steps_that_were_take
     torch.testing.assert_close(weight.detach().double(), before, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_thousand_steps_in_bfloat16_stay_by_those_in_float32() -> None:
     """Weights, gradients and moments are float32 whatever matrices are multiplied in, so roundings do not add up."""
     shape = ModelConfig(vocabulary_size=32, context=16, layers=1, heads=2, width=16, sparse=False)
