@@ -13,7 +13,7 @@ from schemas.configs.base import StageConfig, load_config
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ConfigError, InputError
 
-__all__ = ["build_request", "check_inputs", "choose_engine", "require_writable", "stage_config"]
+__all__ = ["build_request", "check_inputs", "choose_engine", "reachable", "require_writable", "stage_config"]
 
 
 def require_writable(root: CorpusRoot) -> None:
@@ -78,6 +78,11 @@ def choose_engine(runner: str, workers: int | None) -> Engine:
     return Engine(runner=runner, workers=default_workers() if workers is None else workers)
 
 
+def reachable(path: str, runner: str) -> str:
+    """A path or URL as the workers of a runner find it: those of Flink have another working folder than we."""
+    return path if runner == "local" or "://" in path else str(Path(path).absolute())
+
+
 def build_request(
     stage: str,
     root: str,
@@ -107,7 +112,7 @@ def build_request(
     config = stage_config(stage, **settings)
     check_inputs(inputs)
     return StageRequest(
-        root=CorpusRoot(root),
+        root=CorpusRoot(reachable(root, runner)),
         config=config,
         engine=choose_engine(runner, workers),
         source=source,

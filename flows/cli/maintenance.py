@@ -41,11 +41,11 @@ def _replay(
     as_json: _Json = False,
 ) -> None:
     from flows.run_log import open_run_log
-    from flows.stage_request import choose_engine
+    from flows.stage_request import choose_engine, reachable
     from flows.stage_result import stage_result_json
     from pipelines.cleaning.replay import replay
 
-    corpus, engine = existing_corpus(root), choose_engine(runner, workers)
+    corpus, engine = existing_corpus(reachable(root, runner)), choose_engine(runner, workers)
     with open_run_log(corpus, command="replay", error=error) as log, working("replay") as tell:
         result = stage_result_json(replay(corpus, replace(engine, on_progress=tell), error))
         for unit in result["units"]:

@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from flows.registry import STAGES, stage_entry
-from flows.stage_request import build_request, check_inputs, require_writable, stage_config
+from flows.stage_request import build_request, check_inputs, reachable, require_writable, stage_config
 from schemas.configs.base import STAGES as TABLES
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ConfigError, InputError, OutputError
@@ -69,3 +69,12 @@ def test_a_root_is_tried_before_the_work(tmp_path):
 
 def test_a_stage_whose_inputs_are_missing_is_not_done(tmp_path):
     assert not stage_entry("dedup").is_done(build_request("dedup", str(tmp_path)))
+
+
+def test_workers_elsewhere_get_whole_paths(tmp_path, monkeypatch):
+    """A worker of Flink has another working folder: it wrote what a relative root said into that one."""
+    monkeypatch.chdir(tmp_path)
+    names = {"source": "a", "partition": "p", "workers": 1}
+    assert build_request("clean", "corpus", runner="flink", **names).root.url == str(tmp_path / "corpus")
+    assert build_request("clean", "corpus", **names).root.url == "corpus"
+    assert reachable("s3://mill/corpus", "flink") == "s3://mill/corpus"
