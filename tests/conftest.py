@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +28,43 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Folders whose tests share what takes long to make, the longest first, so that no process ends alone with them.
-TOGETHER = ("flink", "end_to_end", "orchestration", "dataflow")
+# Files whose tests share what takes long to make, the longest first, so that no process ends alone with them. Those of
+# a Prefect server are in two groups of about the same length, each with a server of its own.
+TOGETHER = {
+    "flink": "flink/*",
+    "servers": "orchestration/test_[dkp]*",
+    "flows": "orchestration/*",
+    "end_to_end": "end_to_end/*",
+    "dataflow": "dataflow/*",
+}
+
+
+def group_of(path: Path) -> str | None:
+    """The group of a test's file; None for one that shares nothing."""
+    place = path.relative_to(REPOSITORY / "tests").as_posix()
+    return next((name for name, pattern in TOGETHER.items() if fnmatch(place, pattern)), None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, so that what is wrong shows early, then the longest; the order is otherwise as it was."""
 
     def place(item: pytest.Item) -> tuple[bool, int]:
-        folder = item.path.relative_to(REPOSITORY / "tests").parts[0]
+        group = group_of(item.path)
         slow = item.get_closest_marker("slow") is not None
-        return slow, TOGETHER.index(folder) if folder in TOGETHER else len(TOGETHER)
+        return slow, list(TOGETHER).index(group) if group else len(TOGETHER)
 
     items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests are spread over processes, one process gets all of a file, or of a folder in `TOGETHER`."""
+    """Where tests are spread over processes, one process gets all of a file, or of a group in `TOGETHER`."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            folder = path.split("/")[1]
-            return folder if folder in TOGETHER else path
+            return group_of(REPOSITORY / path) or path
 
     config.option.loadscopereorder = False
     return ByFile(config, log)

@@ -133,8 +133,9 @@ def _write_run(root: CorpusRoot, shards: dict[str, list[ShardRef]], documents: i
     )
     windows = {one.source: one.windows(_LENGTH) for one in streams}
     shares = tuple(
-        SourceShare(source=name, weight=0.5, samples=2 * count, epochs=2.0) for name, count in windows.items()
+        SourceShare(source=name, weight=0.5, samples=2 * count, windows=count) for name, count in windows.items()
     )
+    samples = sum(one.samples for one in shares)
     plan = MixturePlan(
         name="main",
         tokenizer="bpe",
@@ -146,7 +147,7 @@ def _write_run(root: CorpusRoot, shards: dict[str, list[ShardRef]], documents: i
         train=streams,
         validation=(),
         test=(),
-        phases=(Phase(samples=sum(one.samples for one in shares), shares=shares),),
+        phases=(Phase(samples=samples, planned=samples, shares=shares),),
     )
     write_mixture(root.mixture_folder(), plan)
     run = join_url(root.url, "runs", "first")
