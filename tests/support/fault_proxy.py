@@ -10,7 +10,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -113,13 +113,11 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _behind(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        server = HTTPConnection(urlsplit(self.about.target).netloc, timeout=60)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP | {"expect"}}
-        server.request(self.command, self.path, body, headers)
-        answer = server.getresponse()
-        data = answer.read()
-        server.close()
-        return answer.status, answer.getheaders(), data
+        with closing(HTTPConnection(urlsplit(self.about.target).netloc, timeout=60)) as server:
+            server.request(self.command, self.path, body, headers)
+            answer = server.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
 
     def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes, upto: int | None = None) -> None:
         stated = {name.lower(): value for name, value in headers}
