@@ -42,6 +42,7 @@ COMMANDS = [
     "deploy",
     "tensorboard",
     "tune",
+    "licences",
 ]
 
 
