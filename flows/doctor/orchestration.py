@@ -64,10 +64,10 @@ def _database(rest: PrefectRest, about: ServicesDescription) -> Iterator[Finding
 def _zombies(rest: PrefectRest, _about: ServicesDescription) -> Iterator[Finding]:
     enabled = {one["name"]: one["enabled"] for one in rest.all_of("/automations/filter")}
     remedy = f"{_UP} makes it anew; one that is switched off is switched on in the UI"
-    missing = [f"{name!r} is {'switched off' if name in enabled else 'missing'}" for name in ZOMBIES]
-    missing = [text for name, text in zip(ZOMBIES, missing, strict=True) if not enabled.get(name)]
-    if missing:
-        seen = f"the automation {' and '.join(missing)}; runs whose worker was killed stay Running"
+    idle = [name for name in ZOMBIES if not enabled.get(name)]
+    if idle:
+        told = " and ".join(f"{name!r} is {'switched off' if name in enabled else 'missing'}" for name in idle)
+        seen = f"the automation {told}; runs whose worker was killed stay Running"
         yield fail("zombie-runs", seen, remedy, "P#16746", "P#18653")
     else:
         yield ok("zombie-runs", "runs that fall silent are crashed")

@@ -22,7 +22,10 @@ __all__ = ["apply_automation", "notifications", "remove_automation", "zombie_aut
 _SIGN = "prefect.flow-run.heartbeat"
 _BEGUN = {"prefect.flow-run.Pending", "prefect.flow-run.Running"}
 # After any of these no sign of life is owed: the run is over, or waits without a process.
-_SILENT = ("Completed", "Failed", "Cancelled", "Crashed", "Paused", "Suspended", "AwaitingRetry", "Scheduled")
+_SILENT = (
+    *("Completed", "Failed", "Cancelled", "Crashed"),
+    *("Paused", "Suspended", "AwaitingRetry", "AwaitingConcurrencySlot", "Scheduled", "Late"),
+)
 _RUN_TEXT = (
     '{"text": {{ ("Run " ~ flow_run.name ~ " of " ~ flow.name ~ ": " ~ flow_run.state.name ~ ". "'
     ' ~ (flow_run.state.message or "")) | tojson }},'
