@@ -1,7 +1,7 @@
 """A training run that kills itself with SIGKILL at a chosen moment: for `train --verify-resume` and for proofs.
 
-`python -m training.killed_run MOMENT STEP train …`; MOMENT is `step`, in the middle of that step, or `save`, with
-half of that step's checkpoint written.
+`python -m training.killed_run MOMENT STEP train …`; MOMENT is `step`, in the middle of that step and with no checkpoint
+still being written, or `save`, with half of that step's checkpoint written.
 """
 
 from __future__ import annotations
@@ -30,10 +30,21 @@ def _die() -> None:
 def kill_at(moment: str, step: int) -> None:
     """Have this process kill itself at a moment of what it does from now on."""
     train_step, write_tensors = vars(learner)["train_step"], vars(saver)["write_tensors"]
+    savers: list[saver.CheckpointSaver] = []
+
+    class WatchedSaver(saver.CheckpointSaver):
+        def save(self, *given: Any, **named: Any) -> None:
+            savers[:] = [self]
+            super().save(*given, **named)
+
+    def die_in_step(_loss: float, _norm: float) -> None:
+        for one in savers:
+            one.wait()
+        _die()
 
     def deadly_step(*given: Any, **named: Any) -> Any:
         if named["step"] == step:
-            named["judge"] = lambda _loss, _norm: _die()
+            named["judge"] = die_in_step
         return train_step(*given, **named)
 
     def deadly_write(folder: Path, tensors: Any, ranks: Ranks) -> None:
@@ -42,7 +53,7 @@ def kill_at(moment: str, step: int) -> None:
             _die()
 
     if moment == "step":
-        vars(learner)["train_step"] = deadly_step
+        vars(learner).update(train_step=deadly_step, CheckpointSaver=WatchedSaver)
     else:
         vars(saver)["write_tensors"] = deadly_write
 

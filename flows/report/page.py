@@ -56,7 +56,7 @@ def _training_plots(facts: ReportFacts) -> dict[str, Markup]:
 
 
 def page_environment(package: str = "flows.report") -> Environment:
-    """Templates of a package, with this one's head, style sheet and filters for numbers; all that is shown is escaped."""
+    """Templates of a package, with the head, style sheet and number filters of this one; what is shown is escaped."""
     own = PackageLoader("flows.report", package_path="")
     environment = Environment(
         loader=own if package == "flows.report" else ChoiceLoader([PackageLoader(package, package_path=""), own]),
