@@ -1,20 +1,23 @@
 """Rows of JSONL and Parquet files as texts, by templates such as `Question: {question}`.
 
-The format is told by content. A template names columns in braces; doubled braces stand for themselves.
+The format is told by content. A template names columns in braces; other braces stand for themselves.
 """
 
 from __future__ import annotations
 
 import json
-import string
+import re
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, NamedTuple
+from typing import IO, Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator
 
 from schemas.errors import InputError
 from schemas.storage import open_input
 
-__all__ = ["Record", "fill_template", "read_records", "template_columns"]
+__all__ = ["COLUMN_PLACE", "ColumnTemplate", "Record", "fill_template", "read_records"]
 
+COLUMN_PLACE = re.compile(r"\{(\w+)\}")
 _PARQUET = b"PAR1"
 _ROWS_AT_ONCE = 4096
 _PLAIN = (str, int, float, bool)
@@ -27,20 +30,13 @@ class Record(NamedTuple):
     values: Mapping[str, Any]
 
 
-def template_columns(template: str) -> tuple[str, ...]:
-    """The columns that a template names, in order.
+def _names_a_column(template: str) -> str:
+    if not COLUMN_PLACE.search(template):
+        raise ValueError(f"{template!r} names no column, so all texts would be alike; write {{column}}")
+    return template
 
-    Raises:
-        ValueError: a brace is left alone, or holds something else than a name.
-    """
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise ValueError(f"{template!r} is no template: {error}; write {{column}}, and {{{{ for a brace") from error
-    for _, name, form, conversion in parts:
-        if name is not None and (not name.isidentifier() or form or conversion):
-            raise ValueError(f"{template!r} is no template: {{{name}}} names no column; write {{column}}")
-    return tuple(name for _, name, _, _ in parts if name is not None)
+
+ColumnTemplate = Annotated[str, AfterValidator(_names_a_column)]
 
 
 def fill_template(template: str, record: Record) -> str:
@@ -49,7 +45,7 @@ def fill_template(template: str, record: Record) -> str:
     Raises:
         InputError: the row lacks a column, or has no plain value in it.
     """
-    for name in template_columns(template):
+    for name in COLUMN_PLACE.findall(template):
         if name not in record.values:
             there = ", ".join(record.values) or "none"
             raise InputError(
@@ -58,7 +54,7 @@ def fill_template(template: str, record: Record) -> str:
         if not isinstance(record.values[name], _PLAIN):
             kind = type(record.values[name]).__name__
             raise InputError(f"{record.where}: column {name!r} holds {kind}; give a text or a number")
-    return template.format_map(record.values)
+    return COLUMN_PLACE.sub(lambda place: str(record.values[place[1]]), template)
 
 
 def _json_rows(url: str, stream: IO[bytes]) -> Iterator[Record]:

@@ -17,10 +17,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.errors import InputError
+from schemas.records import COLUMN_PLACE
 
 __all__ = ["Template"]
 
-_PLACE = re.compile(r"\{(\w+)\}")
 # Where published sets keep an item's id, as decontamination reads them; else the number of its row is its id.
 _IDS = ("id", "task_id", "item_id", "qid", "question_id", "idx")
 
@@ -126,12 +126,12 @@ class Template(BaseModel):
 
     @staticmethod
     def _filled(text: str, row: Mapping[str, Any]) -> str:
-        return _PLACE.sub(lambda place: _text(_value(row, place[1])), text)
+        return COLUMN_PLACE.sub(lambda place: _text(_value(row, place[1])), text)
 
     def _texts(self, texts: Sequence[str], row: Mapping[str, Any]) -> list[str]:
         filled: list[str] = []
         for text in texts:
-            place = _PLACE.fullmatch(text)
+            place = COLUMN_PLACE.fullmatch(text)
             value = _value(row, place[1]) if place else None
             filled += [_text(one) for one in value] if isinstance(value, list) else [self._filled(text, row)]
         return filled

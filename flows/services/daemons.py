@@ -156,6 +156,10 @@ class ServicesPlan:
             env["PREFECT_SERVER_API_AUTH_STRING"] = auth
         if self.database:
             env["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = self.database
+        else:
+            # The service changes ten runs at a time, SQLite refuses nine of them, and each is tried again: beside it a
+            # thousand runs took five minutes to make, and 100 s without it.
+            env["PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED"] = "false"
         descriptor = self.listener.fileno()
         return Daemon(
             "server",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.configs.base import StageConfig
-from schemas.records import template_columns
+from schemas.records import ColumnTemplate
 
 __all__ = ["FinetuneConfig", "LoraSettings", "LoraTarget"]
 
@@ -76,10 +76,10 @@ class FinetuneConfig(StageConfig):
         default="auto", title="Precision", description="Of matrix products; auto: bf16 where the processor has it."
     )
     seed: int = Field(default=0, ge=0, lt=2**63, title="Seed", description="Of the order of pairs and of dropout.")
-    prompt_template: str = Field(
+    prompt_template: ColumnTemplate = Field(
         default="{prompt}", title="Prompt template", description="What a row's prompt is made of; {column}."
     )
-    answer_template: str = Field(
+    answer_template: ColumnTemplate = Field(
         default="{answer}", title="Answer template", description="What a row's answer is made of; {column}."
     )
     delimiter: str = Field(default=" ", title="Delimiter", description="Between a prompt and its answer.")
@@ -122,10 +122,3 @@ class FinetuneConfig(StageConfig):
     score_batch: int = Field(
         default=32, ge=1, le=65_536, title="Scoring batch", description="Pairs scored at once; never changes a score."
     )
-
-    @field_validator("prompt_template", "answer_template")
-    @classmethod
-    def _templates_can_be_filled(cls, template: str) -> str:
-        if not template_columns(template):
-            raise ValueError(f"{template!r} names no column, so all pairs would be alike; write {{column}}")
-        return template

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from schemas.configs.base import StageConfig
-from schemas.records import template_columns
+from schemas.records import ColumnTemplate
 
 __all__ = ["GenerateConfig"]
 
@@ -52,18 +52,12 @@ class GenerateConfig(StageConfig):
         title="Length penalty",
         description="Of beam search: log-probabilities are divided by ((5 + tokens) / 6) to this power.",
     )
-    template: str = Field(
+    template: ColumnTemplate = Field(
         default="{prompt}", title="Template", description="What a row of a file of prompts is made into; {column}."
     )
     batch: int = Field(
         default=32, ge=1, le=65_536, title="Batch", description="Prompts of a file that are answered at once at most."
     )
-
-    @field_validator("template")
-    @classmethod
-    def _template_can_be_filled(cls, template: str) -> str:
-        template_columns(template)
-        return template
 
     @model_validator(mode="after")
     def _searches_or_draws(self) -> GenerateConfig:

@@ -145,7 +145,6 @@ def overhead(folder: Path, count: int) -> None:
 
 def submitting(folder: Path, count: int) -> None:
     """What it takes to ask a server on SQLite for so many runs; its worker begins the first of them meanwhile."""
-    folder.mkdir()
     services = Services(folder / "home", ("port=0", "data_runs=1", "grace_seconds=1"))
     corpus = FakeCorpus(folder)
     for name in names(count):
@@ -159,7 +158,7 @@ def submitting(folder: Path, count: int) -> None:
         for what in ("submit", "submit the same again"):
             seconds, used, found = timed("backfill", "run", *given)
             runs = found["runs_made"] + found["runs_known"]
-            assert runs == count, found
+            assert runs + found["counts"].get("done", 0) == count, found["counts"]
             say(f"| {what} | {found['runs_made']:,} | {seconds:.2f} | {runs / seconds:,.0f} | {used:.2f} |")
         seconds, used, _ = timed("backfill", "cancel", *given[:-2])
         say(f"| cancel | {count:,} | {seconds:.2f} | {count / seconds:,.0f} | {used:.2f} |")

@@ -78,6 +78,7 @@ class FakeCorpus:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self.root = CorpusRoot(str(folder / "corpus"))
         self.questions = folder / "questions.jsonl"
         self.questions.write_text(QUESTION)

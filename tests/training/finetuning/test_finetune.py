@@ -232,7 +232,7 @@ def test_columns_of_parquet_become_pairs_by_templates(trained_run: str, tmp_path
 
 
 def test_a_template_without_a_column_is_refused() -> None:
-    with pytest.raises(ValueError, match="'fixed' names no column, so all pairs would be alike"):
+    with pytest.raises(ValueError, match="'fixed' names no column, so all texts would be alike"):
         FinetuneConfig(answer_template="fixed")
 
 

@@ -70,7 +70,10 @@ def test_prompts_of_a_file_give_a_line_each(
     ("arguments", "message"),
     [
         (("--beams", "4", "--temperature", "0.5"), "4 beams search and draw nothing; leave temperature out, or beams"),
-        (("--set", "template={0}"), "generate.template: '{0}' is no template: {0} names no column"),
+        (
+            ("--set", "template={a"),
+            "generate.template: '{a' names no column, so all texts would be alike; write {column}",
+        ),
         (("--prompts", "some.jsonl"), "argument --prompts: not allowed with argument --prompt"),
         (("--temperature", "-1"), "generate.temperature: Input should be greater than or equal to 0, got -1.0"),
         (("--top-p", "0"), "generate.top_p: Input should be greater than 0"),
