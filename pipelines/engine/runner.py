@@ -50,6 +50,7 @@ def _quiet_beam() -> Iterator[None]:
 
 def _run_locally(build: Callable[[beam.Pipeline], Any], engine: Engine, name: str) -> None:
     lifeline.own_children()
+    worker.hush_harness()
     options = PipelineOptions([f"--job_name={name}", f"--direct_num_workers={engine.workers}"])
     pipeline = beam.Pipeline(runner=FnApiRunner(_environment(engine)), options=options)
     build(pipeline)

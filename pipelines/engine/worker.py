@@ -12,7 +12,7 @@ from types import ModuleType
 from pipelines.engine.lifeline import watch_owner
 from schemas.process_exit import leave
 
-__all__ = ["main"]
+__all__ = ["hush_harness", "main"]
 
 
 # Clients of services that Beam imports wherever they are installed; no local pipeline asks for them.
@@ -31,13 +31,22 @@ def _harness() -> ModuleType:
     return sdk_worker_main
 
 
+def hush_harness() -> None:
+    """Have Beam's harness print no traceback of its own: the run gets it, and says what can be acted on."""
+    from apache_beam.runners.worker import sdk_worker
+
+    vars(sdk_worker)["print"] = lambda *_given, **_named: None
+
+
 def main() -> None:
     """Watch the owner, then serve bundles until the runner ends the control channel."""
     watch_owner()
     # The harness logs some twenty lines a worker below ERROR, none of which a user can act on, and at ERROR the
     # traceback that it sends to the run as well.
     logging.disable(logging.ERROR)
-    _harness().main(sys.argv)
+    harness = _harness()
+    hush_harness()
+    harness.main(sys.argv)
     leave(0)
 
 

@@ -86,12 +86,15 @@ def fail(kind: type[Exception]) -> None:
     raise kind("cannot read x: give another")
 
 
-def test_a_failure_in_this_process_is_said_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_in_this_process_is_said_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(InputError, match=r"^cannot read x: give another$"):
         run_pipeline(lambda p: p | beam.Create([InputError]) | beam.Map(fail), Engine(), "try", Folder(str(tmp_path)))
     with pytest.raises(StageError, match=r"^try failed: ValueError: cannot read x: give another \[while running 'Map"):
         run_pipeline(lambda p: p | beam.Create([ValueError]) | beam.Map(fail), Engine(), "try", Folder(str(tmp_path)))
     assert not [record for record in caplog.records if record.name.startswith("apache_beam")]
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow
@@ -101,6 +104,7 @@ def test_a_failure_in_a_worker_process_is_the_same_error() -> None:
         "InputError cannot read x: give another",
         "StageError try failed: KeyError: \"what [while running 'Do it']\"",
     ]
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.slow
@@ -151,6 +155,7 @@ aborting = ctypes.CFUNCTYPE(None)(os.abort)
 ctypes.CDLL(None).__cxa_atexit(aborting, None, None)
 for name in ("apache_beam", "apache_beam.runners", "apache_beam.runners.worker"):
     sys.modules[name] = types.ModuleType(name)
+sys.modules[name].sdk_worker = types.ModuleType("sdk_worker")
 sys.modules[name].sdk_worker_main = types.SimpleNamespace(main=lambda argv: print("served"))
 from pipelines.engine.worker import main
 main()
