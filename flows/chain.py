@@ -163,22 +163,24 @@ def pretrain_step(parameters: PretrainParameters) -> tuple[Step, str]:
     return step, run
 
 
-def evaluate_step(parameters: EvaluateParameters) -> Step:
-    """Scoring a run's newest checkpoint."""
-    config = load_config(EvaluateConfig, parameters.config)
-    suite = select_tasks(read_suite(parameters.suite, config.data), config.tasks, config.tags)
-    files = [path for task in suite.tasks for path in task.files]
-    lists = lists_folder(config, require_run(parameters.run), suite)
-    mark = _mark(
-        **_trained(parameters.run),
-        overlaps=list_digests(lists, suite),
-        suite=_file_digests(files),
-        tasks=[
+def _scoring(suite_file: str, run: str, config_file: str) -> dict[str, Any]:
+    """What scores of a suite depend on beside the model."""
+    config = load_config(EvaluateConfig, config_file)
+    suite = select_tasks(read_suite(suite_file, config.data), config.tasks, config.tags)
+    return {
+        "overlaps": list_digests(lists_folder(config, require_run(run), suite), suite),
+        "suite": _file_digests(path for task in suite.tasks for path in task.files),
+        "tasks": [
             task.model_dump(mode="json", exclude={"items": True, "examples": True, "template": {"python"}})
             for task in suite.tasks
         ],
-        config=config.fingerprint_view(),
-    )
+        "config": config.fingerprint_view(),
+    }
+
+
+def evaluate_step(parameters: EvaluateParameters) -> Step:
+    """Scoring a run's newest checkpoint."""
+    mark = _mark(**_trained(parameters.run), **_scoring(parameters.suite, parameters.run, parameters.config))
     argv = _command(
         "training", "evaluate", "--run", parameters.run, "--suite", parameters.suite, config=parameters.config
     )
@@ -200,12 +202,14 @@ def finetune_step(parameters: FinetuneParameters) -> tuple[Step, str]:
     mark = _mark(
         **_trained(parameters.run),
         pairs=_file_digests([parameters.data, parameters.test]),
+        validation=_file_digests([parameters.validation]),
+        scoring=_scoring(parameters.suite, parameters.run, parameters.config) if parameters.suite else None,
         config=config.fingerprint_view(),
     )
     out = parameters.out or join_url(parameters.root, "runs", f"finetune-{mark[:8]}")
-    test = ("--test", parameters.test) if parameters.test else ()
-    words = ("training", "finetune", "--run", parameters.run, "--data", parameters.data, "--out", out, *test)
-    argv = _command(*words, config=parameters.config)
+    more = (("--test", parameters.test), ("--validation", parameters.validation), ("--suite", parameters.suite))
+    words = ("training", "finetune", "--run", parameters.run, "--data", parameters.data, "--out", out)
+    argv = _command(*words, *(word for pair in more if pair[1] for word in pair), config=parameters.config)
     step = Step(
         name="finetune",
         grace_seconds=_TRAINING_GRACE_SECONDS,

@@ -136,12 +136,26 @@ class FinetuneParameters(FlowParameters):
         description="JSONL of pairs that are answered before and after; empty: none.",
         json_schema_extra=at(3),
     )
+    validation: str = Field(
+        default="",
+        pattern=MAYBE_PLACE_PATTERN,
+        title="Validation pairs",
+        description="JSONL of pairs whose loss is taken on the way; the best weights are kept. Empty: none.",
+        json_schema_extra=at(4),
+    )
+    suite: str = Field(
+        default="",
+        pattern=MAYBE_PLACE_PATTERN,
+        title="Suite",
+        description="File of tasks that are scored before and after, TOML; empty: none.",
+        json_schema_extra=at(5),
+    )
     out: str = Field(
         default="",
         pattern=MAYBE_PLACE_PATTERN,
         title="New run",
         description="Folder of the new run; empty: below runs/ of the corpus, named after what it comes from.",
-        json_schema_extra=at(4),
+        json_schema_extra=at(6),
     )
 
 

@@ -201,6 +201,23 @@ def test_a_tuned_run_is_named_after_what_it_comes_from(corpus_root: CorpusRoot, 
     assert f"--out there --test {data}" in words(with_test)
 
 
+def test_a_tuned_run_depends_on_validation_pairs_and_on_the_items_of_its_suite(
+    corpus_root: CorpusRoot, trained: str, tmp_path: Path
+):
+    data, items, suite = (tmp_path / name for name in ("pairs.jsonl", "items.jsonl", "suite.toml"))
+    data.write_text('{"prompt": "a", "answer": "b"}\n')
+    items.write_text('{"id": "1", "prompt": "a", "answers": ["b"]}\n')
+    suite.write_text('name = "s"\n[[tasks]]\nname = "t"\nkind = "generation"\nitems = "items.jsonl"\n')
+    about = {"root": corpus_root.url, "run": trained, "data": str(data), "out": "there"}
+    plain, _ = finetune_step(FinetuneParameters(**about))
+    validated, _ = finetune_step(FinetuneParameters(**about, validation=str(data)))
+    scored, _ = finetune_step(FinetuneParameters(**about, validation=str(data), suite=str(suite)))
+    assert f"--out there --validation {data} --suite {suite}" in words(scored)
+    items.write_text('{"id": "1", "prompt": "a", "answers": ["c"]}\n')
+    changed, _ = finetune_step(FinetuneParameters(**about, validation=str(data), suite=str(suite)))
+    assert len({one.fingerprint for one in (plain, validated, scored, changed)}) == 4
+
+
 def test_what_cannot_be_read_is_named(corpus_root: CorpusRoot, trained: str):
     with pytest.raises(InputError, match="no mixture 'main'"):
         pretrain_step(PretrainParameters(root=corpus_root.url, mixture="main"))
