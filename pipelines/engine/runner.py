@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms import environments
 
-from pipelines.engine import lifeline, worker
+from pipelines.engine import lifeline, local_workers, worker
 from pipelines.engine.failures import failure_of
 from pipelines.engine.settings import Engine
 from schemas.storage import Folder
@@ -32,6 +32,7 @@ def _environment(engine: Engine) -> environments.Environment:
     if engine.workers == 1:
         return environments.EmbeddedPythonEnvironment.default()
     command = f"exec {shlex.quote(sys.executable)} -m {worker.__name__}"
+    assert local_workers  # registers itself as the handler of such environments
     return environments.SubprocessSDKEnvironment.from_command_string(command)
 
 

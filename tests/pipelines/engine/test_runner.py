@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,33 @@ def test_two_workers_are_two_processes_that_share_the_bundles_and_end_with_the_r
     pids = [int(path.name) for path in tmp_path.iterdir()]
     assert len(pids) == 2
     assert not any(map(alive, pids))
+
+
+def two_of(run: psutil.Process) -> list[psutil.Process]:
+    """Its two workers, once it has both."""
+    found = run.children(recursive=True)
+    return found if len(found) == 2 else []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_and_its_busy_workers_within_seconds(
+    shared_data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    words = ["run", "clean", "--root", str(tmp_path), "--source", "web", "--partition", "1", "--workers", "2"]
+    command = [sys.executable, "-m", "flows.cli", *words, "--input", str(shared_data / "warc"), "--set", "rules=[]"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        below = psutil.Process(run.pid)
+        workers = wait_until(lambda: two_of(below), "two workers")
+        asked = time.monotonic()
+        run.send_signal(number)  # to it alone, as a supervisor does; a terminal tells its workers too
+        _, told = run.communicate(timeout=60)
+    assert run.returncode == 128 + number
+    assert time.monotonic() - asked < 15
+    assert not any(map(alive, workers))
+    assert told.splitlines()[-1] == "corpusmill: interrupted; run the same command to go on"
+    assert "Traceback" not in told
+    assert "exited with return code" not in told
 
 
 @pytest.mark.slow
