@@ -10,7 +10,7 @@ from typing import Any
 import fsspec
 import pytest
 from fault_proxy import FAULTS, fault_proxy
-from s3_server import s3_environment, s3_server
+from s3_server import S3_SECRET, s3_environment, s3_server
 from same_rows import resharded, shard_digest, shard_files
 
 from pipelines.cleaning import stage as clean
@@ -107,4 +107,8 @@ def test_a_corpus_on_s3_is_the_same_whatever_gets_lost_on_the_way(
         assert corpus_digest(other).by_table == corpus_digest(root).by_table
         assert set(proxy.failed) == set(FAULTS)
         assert proxy.requests["PutObject"] > 20
+        store = fsspec.filesystem("s3")
+        objects = store.find("corpora/one")
+        assert any(name.endswith("manifest.json") for name in objects)
+        assert not [name for name in objects if S3_SECRET.encode() in store.cat_file(name)]
     fsspec.get_filesystem_class("s3").clear_instance_cache()
