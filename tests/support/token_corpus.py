@@ -12,7 +12,7 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.mixture import MixturePlan, Phase, ShardRef, SourceShare, SourceStream
 from schemas.token_shard import ShardHeader, shard_name, shard_schema, token_table, tokenizer_fingerprint
 
-__all__ = ["END_OF_TEXT", "TOKENIZER", "plan_of", "write_stream"]
+__all__ = ["END_OF_TEXT", "TOKENIZER", "one_batch_a_shard", "plan_of", "write_stream"]
 
 TOKENIZER = "tiny"
 END_OF_TEXT = 0
@@ -80,3 +80,13 @@ def plan_of(
         test=test,
         phases=(Phase(samples=total, planned=total, shares=shares),) * phases,
     )
+
+
+def one_batch_a_shard(corpus_root: CorpusRoot, plan: MixturePlan) -> None:
+    """Write the shards again as the pipelines do: one record batch each."""
+    for stream in plan.train:
+        for shard in stream.shards:
+            folder, _, file = shard.path.rpartition("/")
+            table = pa.ipc.open_file(corpus_root.folder.path(shard.path)).read_all().combine_chunks()
+            with corpus_root.folder.child(folder).open_write(file) as sink, pa.ipc.new_file(sink, table.schema) as out:
+                out.write_table(table)

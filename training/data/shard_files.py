@@ -102,14 +102,15 @@ def _open_remote(folder: Folder, name: str, digest: str, cache: BlockCache) -> t
     filesystem, _ = folder.filesystem()
     path = folder.path(name)
     size = int(filesystem.size(path))
-    data = bytes(filesystem.cat_file(path, 0, min(size, _FIRST_BYTES)))
+    data = bytes(filesystem.cat_file(path, start=0, end=min(size, _FIRST_BYTES)))
     if data[:8] != _MAGIC:
         raise ValueError("it does not begin as an Arrow file does")
     header = header_of(pa.ipc.read_schema(pa.BufferReader(data[8:])), f"{folder.url}/{name}")
     first = _message_end(data, _message_end(data, 8))
     dtype = np.dtype(str(token_dtype(header.vocabulary_size)))
     stop = first + -(-header.tokens * dtype.itemsize // 8) * 8
-    if bytes(filesystem.cat_file(path, stop, stop + 8)) != _END:
+    # Object stores refuse a range that begins behind the end.
+    if stop + 8 > size or bytes(filesystem.cat_file(path, start=stop, end=stop + 8)) != _END:
         return None
     return header, RemoteTokens(cache, RemoteFile(folder, name, size, digest), first, header.tokens, dtype)
 

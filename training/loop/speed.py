@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from schemas.configs.model import ModelConfig
@@ -75,10 +76,19 @@ class SpeedMeter:
 
     def __post_init__(self) -> None:
         self._began = time.perf_counter()
+        self._waits: list[float] = []
 
     def undo(self, productive: float) -> None:
         """Count seconds of steps that a rollback has undone no more."""
         self.productive = productive
+
+    def waited(self, seconds: float) -> None:
+        """Count the time that the step to come waited for its data."""
+        self._waits.append(seconds)
+
+    def wait_p99(self) -> float:
+        """Seconds that 99 of 100 steps of this process waited for data at most."""
+        return round(float(np.percentile(self._waits, 99)), 6) if self._waits else 0.0
 
     def of_step(self, tokens: int, seconds: float) -> dict[str, Any]:
         """What a row of metrics says about a step of so many tokens of all ranks."""
@@ -86,6 +96,7 @@ class SpeedMeter:
         elapsed = self.elapsed + time.perf_counter() - self._began
         row: dict[str, Any] = {
             "seconds": round(seconds, 6),
+            "data_seconds": round(self._waits[-1], 6) if self._waits else 0.0,
             "tokens_per_second": round(tokens / seconds, 1),
             "elapsed_seconds": round(elapsed, 3),
             "goodput": round(self.productive / elapsed, 4),

@@ -40,13 +40,14 @@ _BAD_IN_A_ROW = 10
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended; `seconds` and the comparison with the plan are of this process alone."""
+    """How a run ended; what follows the losses is of this process alone, waiting for data in seconds a step."""
 
     step: int
     tokens: int
     loss: float
     validation_loss: float | None
     seconds: float
+    data_wait_p99: float = 0.0
     stopped_early: bool = False
     plan: PlannedAndMeasured | None = None
 
@@ -117,6 +118,7 @@ class _Run:
         began = time.perf_counter()
         self.dog.sign(f"reading the data of step {self.learner.step + 1}", alone=True)
         batch = self.learner.read()
+        self.speed.waited(time.perf_counter() - began)
         self.dog.sign(f"computing step {self.learner.step + 1}")
         with looked_at(self.config, self.prepared.folder, self.learner.step + 1, self.ranks):
             advance = self.learner.advance(batch)
@@ -254,7 +256,8 @@ def _train(run: _Run, stop: StopRequest) -> TrainResult:
     last = run.validations[-1] if run.validations else None
     seconds = round(time.perf_counter() - began, 3)
     plan = None if run.check is None else run.check.finish(run.prepared.folder)
-    return TrainResult(run.learner.step, run.learner.tokens, run.loss, last, seconds, run.stopped_early, plan)
+    waited, stopped = run.speed.wait_p99(), run.stopped_early
+    return TrainResult(run.learner.step, run.learner.tokens, run.loss, last, seconds, waited, stopped, plan)
 
 
 def train(prepared: PreparedRun, judge: ValidationJudge | None = None) -> TrainResult:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import time
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
+from token_corpus import one_batch_a_shard
 
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ShardError
@@ -168,16 +168,6 @@ def remote_copy(corpus_root: CorpusRoot, plan: MixturePlan, name: str) -> Corpus
             folder, _, file = shard.path.rpartition("/")
             memory.folder.child(folder).put_whole(file, corpus_root.folder.read(shard.path))
     return memory
-
-
-def one_batch_a_shard(corpus_root: CorpusRoot, plan: MixturePlan) -> None:
-    """Write the shards again as the pipelines do: one record batch each."""
-    for stream in plan.train:
-        for shard in stream.shards:
-            folder, _, file = shard.path.rpartition("/")
-            table = pa.ipc.open_file(corpus_root.folder.path(shard.path)).read_all().combine_chunks()
-            with corpus_root.folder.child(folder).open_write(file) as sink, pa.ipc.new_file(sink, table.schema) as out:
-                out.write_table(table)
 
 
 def test_remote_shards_are_read_through_a_bounded_cache(make_corpus, corpus_root: CorpusRoot, tmp_path) -> None:

@@ -20,8 +20,12 @@ def test_a_row_says_how_fast_a_step_was(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     meter = SpeedMeter(TINY, Ranks(CPU, size=2), peak=1e6, elapsed=10.0, productive=4.0)
     now[0] += 10.0
+    for hundredths in range(101):
+        meter.waited(hundredths / 100)
+    assert meter.wait_p99() == pytest.approx(0.99)
     row = meter.of_step(tokens=64, seconds=2.0)
     assert (row["seconds"], row["tokens_per_second"], row["elapsed_seconds"]) == (2.0, 32.0, 20.0)
+    assert row["data_seconds"] == 1.0
     assert row["goodput"] == pytest.approx(6 / 20)
     assert row["mfu"] == pytest.approx(flops_per_token(TINY, "full") * 32 / 2e6, abs=1e-4)
     assert row["mfu_windowed"] < row["mfu"]

@@ -106,6 +106,7 @@ def test_a_run_stopped_at_any_step_resumes_bit_for_bit(
     def facts(run: str, name: str) -> list[dict[str, Any]]:
         timings = {
             "seconds",
+            "data_seconds",
             "tokens_per_second",
             "elapsed_seconds",
             "goodput",
