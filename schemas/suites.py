@@ -8,7 +8,6 @@ that the user has it in.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import ConfigError, InputError
+from schemas.foreign_text import parse_json, parse_toml
 from schemas.storage import join_url, open_input
 from schemas.tasks import TaskSpec, first_problem
 
@@ -51,7 +51,7 @@ def _parse(url: str) -> dict[str, Any]:
         data = stream.read()
     try:
         text = data.decode("utf-8-sig")
-        content = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        content = parse_json(text) if text.lstrip().startswith("{") else parse_toml(text)
     except ValueError as error:
         raise ConfigError(f"suite {url} is neither TOML nor JSON: {error}") from error
     return dict(content)
