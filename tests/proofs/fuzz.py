@@ -2,8 +2,8 @@
 
 Atheris, the coverage-guided fuzzer for Python (libFuzzer over instrumented bytecode), changes real inputs for so many
 seconds a target; an input that reaches a branch of ours that none before reached is kept and changed further. Prints
-the table for docs/proofs.md; inputs that were found stay in a folder that it names. Options: --seconds (60 a target),
---targets (all), --seed.
+the table for docs/proofs.md: seconds are those of the whole process, with its start, rates those of fuzzing alone;
+inputs that were found stay in a folder that it names. Options: --seconds (60 a target), --targets (all), --seed.
 """
 
 from __future__ import annotations
