@@ -66,9 +66,9 @@ demo: setup ## the whole chain on this machine: crawl, clean, deduplicate, token
 test: setup ## every test, fast ones first, on three processes (PROCESSES=0: on one; ARGS="-k name" narrows)
 	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope $(ARGS)
 
-prove: setup ## a long proof by name: make prove demo-kills
+prove: setup $(if $(filter fuzz,$(PROOF)),.venv-fuzz/.stamp) ## a long proof by name: make prove demo-kills (ARGS="--option value")
 	@script=tests/proofs/$(subst -,_,$(PROOF)).py; \
-	if [ -n "$(PROOF)" ] && [ -f "$$script" ]; then exec $(BIN)/python "$$script"; fi; \
+	if [ -n "$(PROOF)" ] && [ -f "$$script" ]; then exec $(BIN)/python "$$script" $(ARGS); fi; \
 	there=$$(ls tests/proofs 2>/dev/null | sed -n 's/\.py$$//p' | tr '_\n' '- '); \
 	echo "no proof '$(PROOF)'; there are: $${there:-none}" >&2; exit 2
 
@@ -97,6 +97,14 @@ lock: setup ## resolve all versions anew into requirements/
 	  --extra flows --extra dataflow --extra s3 pyproject.toml -o requirements/flows.txt
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements/worker.txt \
 	  requirements/bench.in -o requirements/bench.txt
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  requirements/fuzz.in -o requirements/fuzz.txt
+
+# A folder beside .venv, which the proof puts on its path.
+.venv-fuzz/.stamp: requirements/fuzz.txt $(STAMP)
+	@rm -rf .venv-fuzz
+	@$(UV) pip install --quiet --python $(BIN)/python --target .venv-fuzz --require-hashes -r requirements/fuzz.txt
+	@touch $@
 
 # An environment of its own: what benchmarks compare with is not to be had beside everything else.
 .venv-bench/.stamp: requirements/worker.txt requirements/bench.txt $(STAMP)
@@ -142,5 +150,5 @@ bench-flink: setup ## CPU time of the chain on Flink beside the local runner
 	@$(BIN)/python tests/benchmarks/flink_cost.py
 
 clean: ## remove .venv, caches and build outputs (never a corpus)
-	@rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@rm -rf .venv .venv-bench .venv-fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 	@find schemas pipelines training flows tests -name __pycache__ -type d -prune -exec rm -rf {} +

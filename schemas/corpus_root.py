@@ -11,11 +11,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from schemas.errors import ConfigError
+from schemas.foreign_text import parse_toml
 from schemas.storage import Folder
 
 __all__ = ["MANIFEST_NAME", "CorpusRoot", "PartitionKey", "natural_order"]
@@ -95,8 +95,8 @@ class CorpusRoot:
         if not self.folder.exists("corpus.toml"):
             return []
         try:
-            content = tomllib.loads(self.folder.read("corpus.toml").decode("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            content = parse_toml(self.folder.read("corpus.toml").decode("utf-8"))
+        except ValueError as error:
             raise ConfigError(f"{self.url}/corpus.toml is not TOML: {error}") from error
         sources = content.get("sources", [])
         if not isinstance(sources, list) or not all(isinstance(name, str) for name in sources):

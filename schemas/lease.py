@@ -21,6 +21,7 @@ from typing import Any
 
 from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.errors import LeaseError, OutputError
+from schemas.foreign_text import parse_json
 from schemas.identity import content_hash
 from schemas.storage import Folder
 
@@ -51,12 +52,13 @@ def process_start(pid: int) -> str | None:
 def _holder(content: bytes) -> dict[str, Any] | None:
     """What a lease says of the live process that holds it; None where nobody does."""
     try:
-        holder = dict(json.loads(content))
+        holder = dict(parse_json(content))
+        _ = holder["stage"], holder["source"], holder["partition"]
         if holder["host"] == socket.gethostname():
             live = process_start(int(holder["pid"])) == holder["start"]
         else:
             live = time.time() - float(holder["taken_at"]) < LEASE_SECONDS
-    except (ValueError, TypeError, KeyError):  # damaged, as after a power failure
+    except (ValueError, TypeError, KeyError, OverflowError):  # damaged, as after a power failure
         return None
     return holder if live else None
 

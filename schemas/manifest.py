@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.corpus_root import MANIFEST_NAME
 from schemas.errors import ManifestError
+from schemas.foreign_text import parse_json
 from schemas.storage import Folder
 
 __all__ = [
@@ -159,8 +160,8 @@ def read_manifest(folder: Folder) -> Manifest | None:
 
 def _parsed(data: bytes, where: str) -> Manifest:
     try:
-        content = json.loads(data)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = parse_json(data)
+    except ValueError as error:
         raise ManifestError(f"{where} is damaged ({error}); delete it to do the unit again") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != MANIFEST_VERSION:

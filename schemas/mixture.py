@@ -6,11 +6,10 @@ partitions' shards joined in plan order. A plan pins every shard by digest, so i
 
 from __future__ import annotations
 
-import json
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.errors import InputError, ManifestError
+from schemas.foreign_text import parse_json
 from schemas.manifest import fingerprint
 from schemas.storage import Folder
 
@@ -143,7 +142,7 @@ def read_mixture(folder: Folder, name: str) -> MixturePlan:
         there = ", ".join(n.removesuffix(".json") for n in folder.names()) or "none"
         raise InputError(f"no mixture {name!r} in {folder.url} (there: {there}); run `corpusmill run mix` first")
     try:
-        content = json.loads(folder.read(f"{name}.json"))
+        content = parse_json(folder.read(f"{name}.json"))
         if content.get("schema_version") != MIXTURE_VERSION:
             raise ManifestError(
                 f"{where} has version {content.get('schema_version')}, this program reads {MIXTURE_VERSION}"

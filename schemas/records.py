@@ -5,7 +5,6 @@ The format is told by content. A template names columns in braces; other braces 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import IO, Annotated, Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import IO, Annotated, Any, NamedTuple
 from pydantic import AfterValidator
 
 from schemas.errors import InputError
+from schemas.foreign_text import parse_json
 from schemas.storage import open_input
 
 __all__ = ["COLUMN_PLACE", "ColumnTemplate", "Record", "fill_template", "read_records"]
@@ -67,7 +67,7 @@ def _json_rows(url: str, stream: IO[bytes]) -> Iterator[Record]:
         if not text:
             continue
         try:
-            values = json.loads(text)
+            values = parse_json(text)
         except ValueError as error:
             raise InputError(f"{where}: no JSON ({error}); give one JSON object a line, or Parquet") from error
         if not isinstance(values, dict):
@@ -85,7 +85,7 @@ def _parquet_rows(url: str, stream: IO[bytes]) -> Iterator[Record]:
             for values in batch.to_pylist():
                 number += 1
                 yield Record(f"{url} row {number}", values)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{url} is damaged Parquet after row {number}: {error}; copy it again") from error
 
 

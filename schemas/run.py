@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.configs.model import ModelConfig
 from schemas.errors import ConfigError, InputError, ManifestError
+from schemas.foreign_text import parse_json
 from schemas.storage import Folder
 
 __all__ = [
@@ -72,7 +72,7 @@ def read_run(run: str) -> RunConfig | None:
         return None
     where = f"{run}/{_CONFIG_NAME}"
     try:
-        content = json.loads(folder.read(_CONFIG_NAME))
+        content = parse_json(folder.read(_CONFIG_NAME))
         if content.get("schema_version") != RUN_VERSION:
             raise ManifestError(
                 f"{where} has version {content.get('schema_version')}, this program reads {RUN_VERSION}"

@@ -8,19 +8,20 @@ that the user has it in.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from schemas.errors import ConfigError, InputError
+from schemas.foreign_text import parse_json, parse_toml
 from schemas.storage import join_url, open_input
 from schemas.tasks import TaskSpec, first_problem
 
 __all__ = ["Suite", "read_suite", "select_tasks", "shipped_suites", "suite_text"]
 
+_KindT = TypeVar("_KindT", list[Any], dict[str, Any])
 _SHIPPED = Path(__file__).parent / "shipped_suites"
 
 
@@ -51,14 +52,27 @@ def _parse(url: str) -> dict[str, Any]:
         data = stream.read()
     try:
         text = data.decode("utf-8-sig")
-        content = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+        content = parse_json(text) if text.lstrip().startswith("{") else parse_toml(text)
     except ValueError as error:
         raise ConfigError(f"suite {url} is neither TOML nor JSON: {error}") from error
     return dict(content)
 
 
-def _content(url: str, data: str | None) -> dict[str, Any]:
+def _part(content: dict[str, Any], key: str, kind: type[_KindT], url: str) -> _KindT:
+    """Take what stands under a key out of a suite; nothing of its kind where there is nothing."""
+    found = content.pop(key, None)
+    if found is None:
+        return kind()
+    if not isinstance(found, kind):
+        what = "a table" if kind is dict else "a list"
+        raise ConfigError(f"suite {url}: {key} is {type(found).__name__}, expected {what}")
+    return found
+
+
+def _content(url: str, data: str | None, within: tuple[str, ...] = ()) -> dict[str, Any]:
     """A suite's own content with that of the files that it includes, paths made whole."""
+    if url in within:
+        raise ConfigError(f"suite {url} includes itself; take it out of its list or of that of {within[-1]}")
     content, folder = _parse(url), url.rpartition("/")[0]
     base = folder if data is None else data
 
@@ -67,11 +81,13 @@ def _content(url: str, data: str | None) -> dict[str, Any]:
         return join_url(base, path) if relative else path
 
     tasks: list[Any] = []
-    for name in content.pop("include", []):
-        tasks += _content(whole(name, folder), data).get("tasks", [])
+    for name in _part(content, "include", list, url):
+        if not isinstance(name, str):
+            raise ConfigError(f"suite {url}: include holds {name!r}, expected paths of suites")
+        tasks += _content(whole(name, folder), data, (*within, url))["tasks"]
     # What a suite says under [defaults] holds for those of its own tasks that say nothing else.
-    defaults = content.pop("defaults", {})
-    for task in content.get("tasks", []):
+    defaults = _part(content, "defaults", dict, url)
+    for task in _part(content, "tasks", list, url):
         if isinstance(task, dict):
             merged = {**defaults, **task}
             merged |= {key: whole(merged[key], base) for key in ("items", "examples") if key in merged}

@@ -6,16 +6,16 @@ part of the corpus digest; what it does to tables is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.corpus_root import CorpusRoot
 from schemas.errors import ManifestError
+from schemas.foreign_text import parse_json
 
 __all__ = ["TAKEDOWN_NAME", "TAKEDOWN_RULE", "Exposure", "Redo", "TakedownList", "read_takedowns", "write_takedowns"]
 
@@ -23,6 +23,9 @@ TAKEDOWN_NAME = "takedown.json"
 TAKEDOWN_RULE = "takedown"
 _VERSION = 1
 _MOST_LABELS = 127  # of a name (RFC 1035, section 2.3.4); a URL may be as long as a header
+
+
+_Hexadecimal = Annotated[str, Field(pattern=r"^([0-9a-fA-F]{2})*$")]
 
 
 class _Record(BaseModel):
@@ -64,7 +67,7 @@ class TakedownList(_Record):
     schema_version: int = _VERSION
     urls: tuple[str, ...] = Field(default=(), description="canonical URLs, as in the column `url_key`")
     domains: tuple[str, ...] = Field(default=(), description="hosts without `www.`; their subdomains go too")
-    ids: tuple[str, ...] = Field(default=(), description="document ids, in hexadecimal")
+    ids: tuple[_Hexadecimal, ...] = Field(default=(), description="document ids, in hexadecimal")
     exposure: Exposure = Exposure()
     pending: tuple[str, ...] = Field(
         default=(), description="partitions, as source/partition, that are still to be done"
@@ -116,7 +119,7 @@ def read_takedowns(root: CorpusRoot) -> TakedownList:
         return TakedownList()
     where = f"{root.url}/{TAKEDOWN_NAME}"
     try:
-        content = json.loads(root.folder.read(TAKEDOWN_NAME))
+        content = parse_json(root.folder.read(TAKEDOWN_NAME))
         if content.get("schema_version") != _VERSION:
             raise ManifestError(f"{where} has version {content.get('schema_version')}, this program reads {_VERSION}")
         return TakedownList.model_validate(content)

@@ -14,7 +14,6 @@ of another form are read by the task's template.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -29,6 +28,7 @@ from pydantic import (
 )
 
 from schemas.errors import InputError
+from schemas.foreign_text import parse_json
 from schemas.gzipped import read_gunzipped
 from schemas.row_template import Template
 
@@ -257,9 +257,9 @@ def _lines(url: str) -> Iterator[tuple[int, str]]:
 
 def _from_template(line: str, template: Template, number: int) -> Any:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"no JSON ({error.msg}); expected one object a line") from error
+        row = parse_json(line)
+    except ValueError as error:
+        raise InputError(f"no JSON ({error}); expected one object a line") from error
     if not isinstance(row, dict):
         raise InputError(f"is {type(row).__name__}; expected an object of named columns")
     return template.item(row, number)

@@ -8,7 +8,6 @@ Where a document starts is read from the index, never guessed from ids.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import ShardError
+from schemas.foreign_text import parse_json
 from schemas.tables import ID
 
 __all__ = [
@@ -146,7 +146,7 @@ def _read_header(schema: pa.Schema, where: str, key: bytes, kind: type[_Header],
     if raw is None:
         raise ShardError(f"{where} is not a token {what}: its schema has no corpusmill header")
     try:
-        content: dict[str, Any] = json.loads(raw)
+        content: dict[str, Any] = parse_json(raw)
         if content.get("version") != version:
             raise ShardError(
                 f"{where} is {'an' if what == 'index' else 'a'} {what} of version {content.get('version')}, this "

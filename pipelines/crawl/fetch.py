@@ -70,7 +70,7 @@ def retry_after_seconds(result: Answer | Failure) -> float:
         return float(value)
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or a zone of many digits
         return 0.0
     until = until if until.tzinfo else until.replace(tzinfo=datetime.UTC)
     return max(0.0, (until - datetime.datetime.now(datetime.UTC)).total_seconds())

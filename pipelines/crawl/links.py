@@ -34,7 +34,7 @@ class PageLinks(NamedTuple):
 def _html_parser(charset: str | None) -> etree.HTMLParser:
     try:
         return etree.HTMLParser(encoding=charset, recover=True, no_network=True)
-    except LookupError:  # a name that libxml2 does not know: it looks for itself
+    except (LookupError, ValueError):  # a name that libxml2 does not know, or none at all: it looks for itself
         return etree.HTMLParser(recover=True, no_network=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from urllib.parse import urljoin
 
 from protego import Protego
 
@@ -83,6 +82,6 @@ def judge_robots(
         body = body[: body.rfind(b"\n") + 1]
     text = body.decode("utf-8-sig", "replace")
     named = Protego.parse(text).sitemaps if sitemaps else ()
-    urls = (canonical_url(urljoin(origin, entry)) for entry in named)
+    urls = (canonical_url(entry, origin) for entry in named)
     found = tuple(dict.fromkeys(target for target in urls if target))
     return RobotsRead(origin=origin, read_at=read_at, text=text, found=found, retries=retries)

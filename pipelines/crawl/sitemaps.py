@@ -46,7 +46,7 @@ def sitemap_entries(content: bytes, max_bytes: int = MAX_SITEMAP_BYTES) -> Sitem
     try:
         for _, location in reader:
             parent = location.getparent()
-            kind = etree.QName(parent).localname if parent is not None else ""
+            kind = parent.tag.rpartition("}")[2] if parent is not None else ""
             target = canonical_url(location.text or "")
             if target and kind in found and len(found[kind]) < _MAX_URLS:
                 found[kind].append(target)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import string
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
@@ -134,5 +135,6 @@ def _stored_headers(answer: Answer) -> list[tuple[str, str]]:
     headers = []
     for name, value in answer.headers:
         renamed = name.lower() in _OF_THE_WIRE and (answer.decoded or name.lower() != "content-encoding")
-        headers.append((f"X-Crawl-{name}" if renamed else name, value))
+        # What is not ASCII is percent-encoded: the library does so to some values, and stumbles over others.
+        headers.append((f"X-Crawl-{name}" if renamed else name, quote(value, safe=string.printable)))
     return [*headers, ("Content-Length", str(len(answer.body)))]

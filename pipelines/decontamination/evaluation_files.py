@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipelines.decontamination.items import Item, item_of
 from schemas.errors import InputError
+from schemas.foreign_text import parse_json
 from schemas.gzipped import read_gunzipped
 from schemas.manifest import InputRecord
 from schemas.storage import Folder, join_url
@@ -105,18 +105,19 @@ def _json_lines(url: str, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield f"{url} line {number}", json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{url} line {number}: no JSON ({error.msg}); expected one object a line") from error
+                yield f"{url} line {number}", parse_json(line)
+            except ValueError as error:
+                raise InputError(f"{url} line {number}: no JSON ({error}); expected one object a line") from error
 
 
 def _json(url: str, text: str) -> Iterator[tuple[str, Any]]:
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
+        content = parse_json(text)
+    except ValueError:
         yield from _json_lines(url, text)  # some sets name JSON lines so
         return
-    lists = [value for value in content.values() if isinstance(value, list)] if isinstance(content, dict) else [content]
+    values = content.values() if isinstance(content, dict) else [content]
+    lists = [value for value in values if isinstance(value, list)]
     if len(lists) != 1:
         raise InputError(f"{url} holds no list of items; expected a JSON list of objects, or one object with one list")
     yield from ((f"{url} item {number}", row) for number, row in enumerate(lists[0]))
@@ -134,7 +135,7 @@ def _table(url: str, text: str, delimiter: str) -> Iterator[tuple[str, Any]]:
 def _parquet(url: str, data: bytes) -> Iterator[tuple[str, Any]]:
     try:
         rows = pq.read_table(pa.BufferReader(data)).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{url} is no Parquet file ({error}); fetch it again") from error
     yield from ((f"{url} row {number}", row) for number, row in enumerate(rows))
 

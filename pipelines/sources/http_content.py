@@ -46,8 +46,8 @@ def _without_chunks(body: bytes) -> bytes | None:
     record.init_headers(record_type=response)
     record.set_bytes_content(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
     record.is_http = True
-    record.parse_http(auto_decode="transfer")
     try:
+        record.parse_http(auto_decode="transfer")
         return bytes(record.reader.read())
     except OSError:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,10 +12,12 @@ import pyarrow.parquet as pq
 
 from pipelines.sources.items import Address, DeadItem, Item, ItemError, WorkItem
 from pipelines.sources.members import most_plain_bytes
-from pipelines.sources.parquet_pages import PageHeaderError, dictionary_bytes, largest_page
+from pipelines.sources.parquet_footer import RowGroup, read_footer
+from pipelines.sources.parquet_pages import dictionary_bytes, largest_page
 from pipelines.sources.remote_files import open_source
 from pipelines.sources.row_items import column_value, row_item
 from pipelines.sources.source_format import ItemCount, RawInput, ReadSettings, SourceFormat
+from pipelines.sources.thrift import PageHeaderError
 from schemas.errors import CorpusmillError
 
 __all__ = ["PARQUET", "count_parquet", "read_parquet"]
@@ -29,28 +31,42 @@ _BUFFER_BYTES = 2**20
 _PAGE_ITEMS = 24
 
 
+# What a damaged file makes the libraries raise.
+_DAMAGE = (pa.ArrowException, OSError, PageHeaderError, UnicodeDecodeError)
+
+
 class _RefusedError(CorpusmillError):
     """The rows of a row group cannot be read within the memory of a worker."""
 
 
-def _open(stream: IO[bytes]) -> pq.ParquetFile:
-    return pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES)
+class _Opened(NamedTuple):
+    """A file with its row groups and the names of its columns."""
+
+    file: pq.ParquetFile
+    groups: list[RowGroup]
+    names: list[str]
+
+
+def _open(stream: IO[bytes]) -> _Opened:
+    groups = read_footer(stream)
+    stream.seek(0)
+    file = pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES)
+    if file.num_row_groups != len(groups):
+        raise PageHeaderError(f"the footer has {file.num_row_groups} row groups, or {len(groups)}")
+    return _Opened(file, groups, file.schema_arrow.names)
 
 
 def _batches(
-    file: pq.ParquetFile, stream: IO[bytes], group: int, columns: list[str], settings: ReadSettings
+    opened: _Opened, stream: IO[bytes], group: int, columns: list[str], settings: ReadSettings
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a row group, few at a time.
 
     Raises:
         _RefusedError: its pages are too large.
-        pa.ArrowException: it is damaged.
-        OSError: the same.
-        PageHeaderError: the same.
+        pa.ArrowException: it is damaged, as other errors of `_DAMAGE` say.
     """
-    about = file.metadata.row_group(group)
-    chunks = [about.column(number) for number in range(about.num_columns)]
-    wanted = [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns]
+    about = opened.groups[group]
+    wanted = [chunk for chunk in about.chunks if chunk.column in columns]
     stated = sum(chunk.total_uncompressed_size for chunk in wanted)
     limit = _PAGE_ITEMS * settings.max_item_bytes
     if stated > limit:
@@ -64,7 +80,7 @@ def _batches(
     longest = max((dictionary_bytes(stream, chunk) for chunk in large), default=0)  # one value may be that of all rows
     each = max(longest, stated // max(1, about.num_rows), 1)
     rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // each))
-    yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
+    yield from opened.file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
 
 
 def _lengths(texts: pa.Array) -> list[int]:
@@ -79,16 +95,16 @@ def _lengths(texts: pa.Array) -> list[int]:
     return [length or 0 for length in pc.binary_length(texts).to_pylist()]
 
 
-def _text_bytes(file: pq.ParquetFile, stream: IO[bytes], settings: ReadSettings, most: int) -> int:
+def _text_bytes(opened: _Opened, stream: IO[bytes], settings: ReadSettings, most: int) -> int:
     """Bytes of the texts of all rows that can be read, until they are more than `most`."""
     found = 0
-    for group in range(file.num_row_groups):
+    for group in range(len(opened.groups)):
         try:
-            for batch in _batches(file, stream, group, [settings.columns.text], settings):
+            for batch in _batches(opened, stream, group, [settings.columns.text], settings):
                 found += sum(_lengths(batch.column(0)))
                 if found > most:
                     return most
-        except (pa.ArrowException, OSError, PageHeaderError, _RefusedError):
+        except (*_DAMAGE, _RefusedError):
             continue  # its rows become dead letters
     return found
 
@@ -103,16 +119,15 @@ def count_parquet(raw: RawInput) -> ItemCount:
     column = raw.settings.columns.text
     with raw.open_again() as stream:
         try:
-            file = _open(stream)
-        except (pa.ArrowException, OSError):
+            opened = _open(stream)
+        except _DAMAGE:
             count.items["file"] = 1
             return count
-        if column not in file.schema_arrow.names:
+        if opened.names.count(column) != 1:
             count.items["file"] = 1
             return count
-        groups = range(file.num_row_groups)
-        count.items["row"] = sum(file.metadata.row_group(group).num_rows for group in groups)
-        count.payload_bytes = _text_bytes(file, stream, raw.settings, most_plain_bytes(raw.file.size))
+        count.items["row"] = sum(group.num_rows for group in opened.groups)
+        count.payload_bytes = _text_bytes(opened, stream, raw.settings, most_plain_bytes(raw.file.size))
     return count
 
 
@@ -131,7 +146,7 @@ def _row(batch: pa.RecordBatch, index: int, work: WorkItem, place: int, settings
 
 
 def _rows_of_group(
-    file: pq.ParquetFile,
+    opened: _Opened,
     stream: IO[bytes],
     group: int,
     first: int,
@@ -141,11 +156,11 @@ def _rows_of_group(
 ) -> Generator[Item | DeadItem, None, int]:
     """The rows of a row group; gives back how many bytes of text the file may still have."""
     wanted = {part for name in settings.columns.model_dump().values() for part in (name, name.partition(".")[0])}
-    columns = [name for name in file.schema_arrow.names if name in wanted]
-    place, end = first, first + file.metadata.row_group(group).num_rows
+    columns = [name for name in opened.names if name in wanted and opened.names.count(name) == 1]
+    place, end = first, first + opened.groups[group].num_rows
     name, problem = "damaged-row", "its row group ends early"
     try:
-        for batch in _batches(file, stream, group, columns, settings):
+        for batch in _batches(opened, stream, group, columns, settings):
             for index, length in enumerate(_lengths(batch.column(settings.columns.text))):
                 bytes_left -= length
                 if bytes_left < 0:
@@ -153,7 +168,7 @@ def _rows_of_group(
                 if work.wants(place):
                     yield _row(batch, index, work, place, settings)
                 place += 1
-    except (pa.ArrowException, OSError, PageHeaderError) as error:
+    except _DAMAGE as error:
         problem = f"its row group is damaged: {error}"
     except _RefusedError as error:
         name, problem = "too-large", str(error)
@@ -173,19 +188,20 @@ def read_parquet(work: WorkItem, settings: ReadSettings) -> Iterator[Item | Dead
     with open_source(work.url, settings.fetch) as raw:
         address = Address(record_file=work.url)
         try:
-            file = _open(raw)
-        except (pa.ArrowException, OSError) as error:
+            opened = _open(raw)
+        except _DAMAGE as error:
             yield DeadItem(address=address, name="damaged-file", message=str(error))
             return
-        column, names = settings.columns.text, file.schema_arrow.names
-        if column not in names:
-            message = f"no column {column} among {', '.join(names)}; name the one that holds the text (columns.text)"
+        column, names = settings.columns.text, opened.names
+        if names.count(column) != 1:
+            how_many = "several columns" if column in names else "no column"
+            message = f"{how_many} {column} among {', '.join(names)}; name the one that holds the text (columns.text)"
             yield DeadItem(address=address, name="no-text", message=message)
             return
         first, bytes_left = 0, most_plain_bytes(raw.seek(0, io.SEEK_END))
-        for group in range(file.num_row_groups):
-            bytes_left = yield from _rows_of_group(file, raw, group, first, bytes_left, work, settings)
-            first += file.metadata.row_group(group).num_rows
+        for number, group in enumerate(opened.groups):
+            bytes_left = yield from _rows_of_group(opened, raw, number, first, bytes_left, work, settings)
+            first += group.num_rows
 
 
 PARQUET = SourceFormat(

@@ -20,6 +20,7 @@ from pipelines.tokens.byte_level import PIECE_CHARACTERS, byte_alphabet, forget_
 from pipelines.tokens.exact_paths import open_path
 from pipelines.tokens.pretokenization import ends_words_at_spaces, pattern_of
 from schemas.errors import ContractError
+from schemas.library_errors import reason_of
 from schemas.token_shard import token_dtype
 
 __all__ = ["END_OF_TEXT", "Ids", "TextEncoder"]
@@ -63,8 +64,11 @@ class TextEncoder:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         try:
             self._tokenizer = Tokenizer.from_str(content.decode("utf-8"))
-        except Exception as error:  # the library raises bare Exceptions
-            raise ContractError(f"this is no tokenizer.json: {error}; make the tokenizer under another name") from error
+        except BaseException as error:  # the library raises bare Exceptions, and panics
+            reason = reason_of(error)
+            raise ContractError(
+                f"this is no tokenizer.json: {reason}; make the tokenizer under another name"
+            ) from error
         self._tokenizer.encode_special_tokens = True  # text that spells a special token stays text
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

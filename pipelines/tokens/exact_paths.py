@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipelines.tokens.byte_level import byte_alphabet
 from pipelines.tokens.pretokenization import pattern_of
 from schemas.errors import ContractError
+from schemas.library_errors import reason_of
 
 __all__ = ["HARD_TEXTS", "PATHS", "EncodeText", "PathChoice", "choose_path", "open_path"]
 
@@ -76,17 +77,6 @@ def _installed(name: str) -> str:
         raise _UnavailableError("not installed") from error
 
 
-def _reason(error: BaseException) -> str:
-    """What a library said; a panic of compiled code is no Exception, and says why nevertheless.
-
-    Raises:
-        BaseException: the error itself, where it is none of a library's.
-    """
-    if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-        return f"{type(error).__name__}: {error}"
-    raise error
-
-
 def _open_gigatoken(content: bytes) -> EncodeText:
     described: dict[str, Any] = json.loads(content)
     # It would find special tokens in text. What comes after the model adds tokens of its own.
@@ -97,7 +87,7 @@ def _open_gigatoken(content: bytes) -> EncodeText:
 
         encode: EncodeText = load_hf_json(json.dumps(described)).encode
     except BaseException as error:
-        raise _UnavailableError(f"cannot read this tokenizer: {_reason(error)}") from error
+        raise _UnavailableError(f"cannot read this tokenizer: {reason_of(error)}") from error
     return encode
 
 
@@ -131,7 +121,7 @@ def _open_tiktoken(content: bytes) -> EncodeText:
 
         encoding = tiktoken.Encoding("corpus", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
     except BaseException as error:
-        raise _UnavailableError(f"cannot read this tokenizer: {_reason(error)}") from error
+        raise _UnavailableError(f"cannot read this tokenizer: {reason_of(error)}") from error
 
     def encode(text: str) -> NDArray[np.uint32]:
         ids: NDArray[np.uint32] = encoding.encode_to_numpy(text, disallowed_special=())
@@ -165,7 +155,7 @@ def _difference(encode: EncodeText, texts: Sequence[str], wanted: Sequence[NDArr
         except ValueError:  # of such a text the reference makes the ids
             continue
         except BaseException as error:
-            raise _UnavailableError(f"the text that begins {text[:40]!r}: {_reason(error)}") from error
+            raise _UnavailableError(f"the text that begins {text[:40]!r}: {reason_of(error)}") from error
         if not np.array_equal(found, reference):
             return f"other ids than tokenizers for the text that begins {text[:40]!r}"
     return None

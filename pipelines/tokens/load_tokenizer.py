@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 from pipelines.tokens.byte_level import forget_dropout
 from pipelines.tokens.pretokenization import pre_tokenizer
 from schemas.errors import ConfigError, InputError
+from schemas.library_errors import reason_of
 from schemas.storage import Folder, open_input
 
 __all__ = ["load_tokenizer"]
@@ -68,8 +69,9 @@ def load_tokenizer(place: str, pattern: str, end_of_text: str, special_tokens: S
             tokenizer = _from_vocabulary(_first(folder, _VOCABULARIES, there), merges, pattern)
     except InputError:
         raise
-    except Exception as error:  # the library raises bare Exceptions
-        raise InputError(f"{place} holds no tokenizer that can be read: {error}; give a tokenizer.json") from error
+    except BaseException as error:  # the library raises bare Exceptions, and panics
+        reason = reason_of(error)
+        raise InputError(f"{place} holds no tokenizer that can be read: {reason}; give a tokenizer.json") from error
     if tokenizer.token_to_id(end_of_text) is None:
         specials = [one.content for one in tokenizer.get_added_tokens_decoder().values() if one.special]
         raise ConfigError(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.errors import ConfigError, InputError
+from schemas.foreign_text import parse_toml
 
 __all__ = ["STAGES", "ConfigT", "StageConfig", "load_config", "merge_settings", "parse_overrides", "read_toml"]
 
@@ -67,8 +67,8 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 def _parse_value(text: str) -> Any:
     try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+        parsed = parse_toml(f"value = {text}")
+    except ValueError:
         return text
     # TOML reads 2026-01-31 as a date; settings know none, but names may look like one.
     dates = (datetime.date, datetime.time)
@@ -113,10 +113,10 @@ def read_toml(path: str) -> dict[str, Any]:
         ConfigError: it is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_toml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read config {path}: {error.strerror}; give a TOML file that exists") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"config {path} is not TOML: {error}") from error
 
 

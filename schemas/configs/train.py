@@ -254,7 +254,7 @@ class TrainConfig(StageConfig):
         if not isinstance(given, dict) or given.get("preset") is None:
             return given
         name = given["preset"]
-        if name not in PRESETS:
+        if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(f"no preset {name!r}; known presets: {', '.join(PRESETS)}")
         preset = PRESETS[name]
         model = given.get("model", {})

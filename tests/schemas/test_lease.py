@@ -92,6 +92,7 @@ def rewrite(root: CorpusRoot, **changes: Any) -> None:
         ({"host": "elsewhere", "pid": 1, "start": "1"}, True),
         ({"host": "elsewhere", "taken_at": time.time() - LEASE_SECONDS - 1}, False),
         ({"host": "elsewhere", "taken_at": "never"}, False),
+        ({"host": "elsewhere", "taken_at": 10**400}, False),
         ({"pid": "none"}, False),
     ],
 )
@@ -105,7 +106,9 @@ def test_who_holds_a_lease_is_told_by_process_and_start_and_elsewhere_by_age(
             assert json.loads(the_lease(corpus_root).read_text())["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"{}", b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"{}", b"\xff", b"[" * 10_000, b'{"host": "a", "taken_at": 1e300}']
+)
 def test_a_damaged_lease_is_nobodys(corpus_root: CorpusRoot, holder: Any, content: bytes) -> None:
     the_lease(corpus_root).write_bytes(content)
     with hold_lease(corpus_root, "clean", KEY):

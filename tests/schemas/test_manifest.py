@@ -76,6 +76,8 @@ def test_the_digest_is_of_the_contents_of_tables_alone() -> None:
     ("content", "message"),
     [
         ("{", r"manifest.json is damaged \(.*\); delete it to do the unit again"),
+        ("[" * 10_000, r"manifest.json is damaged \(brackets are nested too deep\)"),
+        ("9" * 5_000, r"manifest.json is damaged \(.*digits.*\)"),
         ("[]", "manifest.json has version None, this program reads 1"),
         ('{"schema_version": 2}', "manifest.json has version 2, this program reads 1"),
         ('{"schema_version": 1}', "manifest.json does not fit its contract: Field required; delete it"),

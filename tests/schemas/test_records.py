@@ -62,6 +62,8 @@ def test_a_row_that_does_not_fit_is_named(template: str, message: str) -> None:
         (b'{"a": 1}\n[1]\n', "line 2: a JSON list; give one JSON object a line"),
         (b'{"a": 1}\na,b\n', "line 2: no JSON .*; give one JSON object a line, or Parquet"),
         (b'{"a": "\xff"}\n', "line 1: not UTF-8"),
+        (b'{"a": ' + b"[" * 10_000, "line 1: no JSON .brackets are nested too deep"),
+        (b'{"a": ' + b"9" * 5_000 + b"}", "line 1: no JSON .*digits"),
         (b"PAR1 and nothing else", "is damaged Parquet after row 0"),
     ],
 )

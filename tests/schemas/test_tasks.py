@@ -118,3 +118,19 @@ def test_task_names_are_unique_and_the_file_must_parse(tmp_path: Path) -> None:
         read_suite(write(tmp_path / "s.json", json.dumps({"name": "s", "tasks": [task, task]})))
     with pytest.raises(ConfigError, match=r"s\.toml is neither TOML nor JSON"):
         read_suite(write(tmp_path / "s.toml", "name = "))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('name = "s"\ninclude = ["s.toml"]', r"s\.toml includes itself; take it out of its list"),
+        ('name = "s"\ninclude = 7', r"s\.toml: include is int, expected a list"),
+        ('name = "s"\ninclude = [7]', r"s\.toml: include holds 7, expected paths of suites"),
+        ('name = "s"\ntasks = 7', r"s\.toml: tasks is int, expected a list"),
+        ('name = "s"\ndefaults = [7]', r"s\.toml: defaults is list, expected a table"),
+        ("x = " + "[" * 5000, r"s\.toml is neither TOML nor JSON: brackets are nested too deep"),
+    ],
+)
+def test_a_suite_of_another_shape_is_named(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_suite(write(tmp_path / "s.toml", content))

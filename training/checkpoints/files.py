@@ -12,7 +12,6 @@ killed while saving keeps the last one. There is no state of a random generator 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from schemas.errors import CheckpointError, InputError
+from schemas.foreign_text import parse_json
 from schemas.run import checkpoint_folder, checkpoint_steps
 from training.checkpoints.shards import read_tensors, stored_shapes
 from training.process_group import Ranks
@@ -82,7 +82,7 @@ def read_state(folder: Path) -> CheckpointState:
     """
     path = folder / STATE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content.get("schema_version") != CHECKPOINT_VERSION:
             version = content.get("schema_version")
             raise CheckpointError(

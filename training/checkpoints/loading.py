@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from schemas.configs.model import ModelConfig
 from schemas.errors import InputError, ManifestError
+from schemas.library_errors import reason_of
 from schemas.run import RunConfig, latest_step, require_run
 from training.checkpoints.files import load_weights
 from training.hardware import pick_device
@@ -45,8 +46,8 @@ def load_tokenizer(run: str) -> Tokenizer:
         raise InputError(f"{run} has no {TOKENIZER_NAME}; run `corpusmill train --run {run}` first")
     try:
         return Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises bare Exception for a damaged file
-        raise ManifestError(f"{path} is no tokenizer: {error}; copy it from the corpus again") from error
+    except BaseException as error:  # the library raises bare Exceptions for a damaged file, and panics
+        raise ManifestError(f"{path} is no tokenizer: {reason_of(error)}; copy it from the corpus again") from error
 
 
 def _loaded(run: str, config: RunConfig, model: GPT, step: int) -> LoadedModel:

@@ -40,7 +40,7 @@ def open_index(root: CorpusRoot, index: IndexRef, plan: MixturePlan) -> tuple[pq
         opened = pq.ParquetFile(root.folder.child(place).open_arrow(name))
     except FileNotFoundError as error:
         raise _missing(where, plan) from error
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise ShardError(f"{where} cannot be read: {error}; {_again(plan)}") from error
     return opened, _pinned_header(opened, index, plan, where)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from schemas.configs.model import ModelConfig
 from schemas.errors import InputError
+from schemas.library_errors import reason_of
 from schemas.run import RunConfig, checkpoint_folder, read_run, require_same_run, write_run
 from schemas.storage import Folder
 from training.checkpoints import CheckpointState, save
@@ -51,11 +52,12 @@ def _read_tokenizer(folder: Path, given: str | None) -> tuple[Tokenizer, str]:
             f"no tokenizer in {path}; name its {TOKENIZER_NAME} with --tokenizer (`AutoTokenizer.from_pretrained(…)"
             ".save_pretrained(FOLDER)` writes one)"
         )
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         return Tokenizer.from_str(text), text
-    except Exception as error:  # the library raises bare Exception for a damaged file
-        raise InputError(f"{path} is no tokenizer: {error}; give the {TOKENIZER_NAME} of this model") from error
+    except BaseException as error:  # the library raises bare Exceptions for a damaged file, and panics
+        reason = reason_of(error)
+        raise InputError(f"{path} is no tokenizer: {reason}; give the {TOKENIZER_NAME} of this model") from error
 
 
 def _end_of_text(content: dict[str, Any], tokenizer: Tokenizer, where: Path) -> int:

@@ -84,6 +84,12 @@ def test_sitemaps_that_robots_names() -> None:
     assert unread.found == ()
 
 
+def test_a_sitemap_at_no_address_is_passed_over() -> None:
+    read = _judge(_answer(body=b"Sitemap: https://[::1\nSitemap: /s.xml\n"))
+    assert isinstance(read, RobotsRead)
+    assert read.found == (f"{ORIGIN}/s.xml",)
+
+
 def test_a_long_robots_is_read_to_its_last_whole_line(site: Any) -> None:
     line = b"Disallow: /0123456789\n"
     body = b"User-agent: *\n" + line * (MAX_ROBOTS_BYTES // len(line) + 1000)
@@ -165,5 +171,7 @@ def test_retry_after_in_seconds_and_as_a_date() -> None:
     seconds = retry_after_seconds(_answer(429, Retry_After=later.strftime("%a, %d %b %Y %H:%M:%S GMT")))
     assert 30 < seconds <= 90
     assert retry_after_seconds(_answer(503, Retry_After="soon")) == 0
+    assert retry_after_seconds(_answer(503, Retry_After=f"Wed, {'9' * 400} Oct 2015 07:28:00 GMT")) == 0
+    assert retry_after_seconds(_answer(503, Retry_After=f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT")) == 0
     assert retry_after_seconds(_answer(200, Retry_After="7")) == 0
     assert retry_after_seconds(Failure("connection", "")) == 0

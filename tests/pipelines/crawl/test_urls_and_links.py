@@ -122,3 +122,13 @@ def test_a_sitemap_has_limits() -> None:
     assert len(sitemap_entries(many).pages) == 50_000
     bomb = gzip.compress(b"<urlset><url><loc>http://ex.com/a</loc></url>" + b" " * 3_000_000)
     assert sitemap_entries(bomb, 1_000_000).pages == ["http://ex.com/a"]
+
+
+@pytest.mark.parametrize("charset", ["utf\0-8", "\x04", "ü", "no-such", "\ud800"])
+def test_a_charset_that_is_none_does_not_matter(charset: str) -> None:
+    assert read_page(b"<a href=x>y</a>", charset, "http://site.example/").targets == ["http://site.example/x"]
+
+
+def test_a_sitemap_of_an_unknown_prefix_lists_nothing_more() -> None:
+    sitemap = b"<urlset><url><loc>http://a.example/</loc></url><u:link><loc>http://b.example/</loc></u:link></urlset>"
+    assert sitemap_entries(sitemap).pages == ["http://a.example/"]

@@ -5,6 +5,7 @@ import hashlib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from fastwarc.warc import ArchiveIterator as FastIterator
@@ -146,3 +147,18 @@ def test_what_no_journal_line_speaks_of_is_cut_off(tmp_path: Path, write: Callab
 def test_lost_records_are_said(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"part-00000\.warc\.gz has lost records; delete .* to crawl anew"):
         WarcFiles(tmp_path, 100, ABOUT, Position(0, 50))
+
+
+@pytest.mark.parametrize(
+    "value", ["größe=x; path=/", 'inline; filename="ü.html"', "text/html; char\xd6et=utf-8", "100% é"]
+)
+def test_a_header_that_is_not_ascii_is_stored(tmp_path: Path, write: Callable[..., Position], value: str) -> None:
+    answer = _answer(headers=(("Set-Cookie", value),))
+    write([answer])
+    with (tmp_path / part_file(0)).open("rb") as stream:
+        stored = [
+            (record.http_headers["Set-Cookie"], record.reader.read())
+            for record in FastIterator(stream)
+            if record.headers["WARC-Type"] == "response"
+        ]
+    assert [(unquote(header), body) for header, body in stored] == [(value, answer.body)]

@@ -141,3 +141,16 @@ def test_a_field_beyond_every_bound_is_named(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "a.csv").write_text("text\n" + "x" * 50)
     with pytest.raises(InputError, match=r"a.csv is no table of columns: field larger than field limit"):
         read_items(EvaluationFile("a", str(tmp_path / "a.csv")))
+
+
+@pytest.mark.parametrize("content", ["null", "7", '{"a": 1}'])
+def test_json_without_a_list_is_said(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=r"a\.json holds no list of items; expected a JSON list of objects"):
+        read_items(EvaluationFile("a", str(tmp_path / "a.json")))
+
+
+def test_brackets_without_end_are_no_json(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("[" * 10_000)
+    with pytest.raises(InputError, match=r"line 1: no JSON \(brackets are nested too deep\)"):
+        read_items(EvaluationFile("a", str(tmp_path / "a.jsonl")))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,11 @@ from pipelines.sources import parquet
 from pipelines.sources.census import FileCensus, take_census
 from pipelines.sources.inputs import list_inputs
 from pipelines.sources.items import DeadItem, Item
-from pipelines.sources.parquet_pages import PageHeaderError, dictionary_bytes, largest_page
+from pipelines.sources.parquet_footer import read_footer
+from pipelines.sources.parquet_pages import dictionary_bytes, largest_page
 from pipelines.sources.reader import read_items
 from pipelines.sources.source_format import ReadSettings
+from pipelines.sources.thrift import PageHeaderError
 from schemas.configs.clean import CleanConfig
 
 LIMIT = 10_000
@@ -143,3 +147,59 @@ def test_any_bytes_are_a_page_or_an_error(tmp_path_factory: pytest.TempPathFacto
     path.write_bytes(b"PAR1" + data)
     with path.open("rb") as stream, contextlib.suppress(PageHeaderError):
         assert largest_page(stream, Chunk()) >= 0
+
+
+def _footer_of(data: bytes) -> tuple[bytes, bytes]:
+    """What lies before the footer of a file, and the footer."""
+    length = int.from_bytes(data[-8:-4], "little")
+    return data[: -8 - length], data[-8 - length : -8]
+
+
+def _with_footer(path: Path, change: Callable[[bytes], bytes]) -> Path:
+    before, footer = _footer_of(path.read_bytes())
+    changed = change(footer)
+    path.write_bytes(before + changed + len(changed).to_bytes(4, "little") + b"PAR1")
+    return path
+
+
+@pytest.mark.parametrize("rows", [7, 300])
+def test_any_byte_of_a_footer_may_be_damaged(tmp_path: Path, rows: int) -> None:
+    # pyarrow ends the process for some: `terminate called after throwing an instance of 'parquet::ParquetException'`.
+    path = written(tmp_path, [f"text {n}" for n in range(rows)], row_group_size=200)
+    whole = path.read_bytes()
+    before, footer = _footer_of(whole)
+    for place, other in itertools.product(range(0, len(footer), 3), (1, 32, 255)):
+        at = len(before) + place
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ other]) + whole[at + 1 :])
+        read(path)
+
+
+def test_a_name_of_a_column_that_is_not_utf8_is_a_damaged_file(tmp_path: Path) -> None:
+    path = _with_footer(written(tmp_path, ["one"]), lambda footer: footer.replace(b"url", b"u\xe7l"))
+    _, (dead,) = read(path)
+    assert isinstance(dead, DeadItem)
+    assert dead.name == "damaged-file"
+
+
+def test_more_rows_than_values_are_a_damaged_file(tmp_path: Path) -> None:
+    path = written(tmp_path, ["one", "two"])
+    with path.open("rb") as stream:
+        (group,) = read_footer(stream)
+    assert (group.num_rows, [chunk.num_values for chunk in group.chunks]) == (2, [2, 2])
+    # The number of rows of the group, field 3 behind the bytes of field 2, made 2**34.
+    most = _with_footer(path, _rows_made_many)
+    _, (dead,) = read(most)
+    assert isinstance(dead, DeadItem)
+    assert (dead.name, dead.message) == ("damaged-file", "a row group of 17179869184 rows has 2 values in a column")
+
+
+def _rows_made_many(footer: bytes) -> bytes:
+    place = footer.rindex(b"\x16\x04")
+    return footer[:place] + b"\x16\x80\x80\x80\x80\x80\x01" + footer[place + 2 :]
+
+
+def test_two_columns_of_one_name_are_none(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_arrays([["a"], ["b"]], names=["text", "text"]), tmp_path / "x.parquet")
+    _, (dead,) = read(tmp_path / "x.parquet")
+    assert isinstance(dead, DeadItem)
+    assert dead.message.startswith("several columns text among text, text")

@@ -74,6 +74,14 @@ def test_codings_of_a_response(fields: str, stored: bytes, end: str) -> None:
     assert response.body == BODY
 
 
+def test_a_chunk_too_long_to_be_one_leaves_the_body_as_it_is() -> None:
+    body = b"F" * 15 + b"\r\n" + BODY
+    response = parse_response(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 10_000)
+    assert response.status == 200
+    odd = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"9;" + b"9" * 400 + b"\r\n" + BODY
+    assert parse_response(odd, 10_000).status == 200
+
+
 def test_a_header_as_long_as_a_page_is_read_up_to_a_mebibyte() -> None:
     long = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n" + b"a\n" * 2**20 + b"X-Robots-Tag: noindex\r\n\r\n" + BODY
     response = parse_response(long, 10_000)

@@ -121,6 +121,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe4"')
     with pytest.raises(ConfigError, match=r"config .*latin.toml is not TOML"):
         load_config(Config, str(tmp_path / "latin.toml"))
+    for number, odd in enumerate(("x = " + "[" * 5_000, "x = " + "9" * 5_000)):
+        with pytest.raises(ConfigError, match=r"config .*odd\d.toml is not TOML"):
+            load_config(Config, write(tmp_path / f"odd{number}.toml", odd))
     with pytest.raises(ConfigError, match=r"clean.stepz: unknown key"):
         load_config(Config, write(tmp_path / "typo.toml", "stepz = 1"))
 

@@ -92,6 +92,7 @@ def test_steps_cover_all_samples_once_and_in_order(batch: int, start: int, ramp:
         ({"micro_batch": 300}, "micro_batch 300 is over batch 256"),
         ({"batch": 4, "ramp_tokens": 10}, "ramp_start 16 is over batch 4"),
         ({"preset": "gpt4"}, "no preset 'gpt4'; known presets: gpt3-125m"),
+        ({"preset": []}, r"no preset \[\]; known presets: gpt3-125m"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, object], message: str) -> None:
