@@ -17,7 +17,7 @@ from typing import Any
 
 from schemas.errors import StageError
 from schemas.run import checkpoint_folder, latest_step
-from training.checkpoints.files import read_state
+from training.checkpoints.content import content_digests
 from training.launch import launch_environment
 from training.loop.run_log import METRICS_NAME, read_log
 
@@ -91,8 +91,8 @@ def verify_resume(options: Sequence[str]) -> dict[str, Any]:
                 f"after a kill the losses are others from step {first} on (of {len(expected)} and {len(found)} steps); "
                 "compare settings that bring operations without a fixed order of sums"
             )
-        sums = [read_state(checkpoint_folder(str(run), STEPS)).files for run in (whole, cut)]
-        if sums[0] != sums[1]:
+        sums = [content_digests(checkpoint_folder(str(run), STEPS)) for run in (whole, cut)]
+        if not sums[0] or sums[0] != sums[1]:
             raise StageError("after a kill losses are equal, and the bytes of the last checkpoint are not")
     _say(f"losses of all {STEPS} steps and the bytes of the last checkpoint are equal")
     return {"command": "train", "verified": True, "steps": STEPS, "kills": len(_KILLS), "loss": expected[-1]}
