@@ -12,9 +12,12 @@ from schemas.corpus_root import CorpusRoot, PartitionKey
 from schemas.mixture import MixturePlan, Phase, ShardRef, SourceShare, SourceStream
 from schemas.token_shard import ShardHeader, shard_name, shard_schema, token_table, tokenizer_fingerprint
 
-__all__ = ["END_OF_TEXT", "TOKENIZER", "one_batch_a_shard", "plan_of", "write_stream"]
+__all__ = ["END_OF_TEXT", "PANICKING_TOKENIZER", "TOKENIZER", "one_batch_a_shard", "plan_of", "write_stream"]
 
 TOKENIZER = "tiny"
+# The library does not refuse this one, it panics, which in Python is no Exception.
+PANICKING_TOKENIZER = """{"version": "1.0", "added_tokens": [], "normalizer": {"type": "Precompiled",
+"precompiled_charsmap": "EAAAAGFiY2Q="}, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}"""
 END_OF_TEXT = 0
 
 

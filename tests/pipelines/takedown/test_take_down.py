@@ -259,6 +259,8 @@ def test_a_damaged_list_is_said(corpus: CorpusRoot) -> None:
         ("{}", "has version None"),
         ("[", "is damaged"),
         ('{"schema_version": 1, "x": 2}', "damaged"),
+        ('{"schema_version": 1, "ids": ["no hexadecimal"]}', "damaged"),
+        ("[" * 5000, "is damaged"),
     ):
         path.write_text(content)
         with pytest.raises(ManifestError, match=message):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from token_corpus import PANICKING_TOKENIZER
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipelines.tokens.encoding import END_OF_TEXT, TextEncoder
@@ -58,6 +59,7 @@ def test_a_tokenizer_whose_tokens_are_no_bytes_loads_and_is_compared_by_its_text
             r"neither tokenizer.json nor encoder.json or vocab.json is there \(there: merges.txt\)",
         ),
         ({"tokenizer.json": "{}"}, r"holds no tokenizer that can be read: .*; give a tokenizer.json"),
+        ({"tokenizer.json": PANICKING_TOKENIZER}, r"holds no tokenizer that can be read: PanicException: "),
         ({"vocab.json": '{"a": 0}', "merges.txt": "a"}, r"holds no tokenizer that can be read"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from token_corpus import PANICKING_TOKENIZER
 
 from schemas.configs.evaluate import EvaluateConfig
 from schemas.configs.export import ExportConfig
@@ -161,6 +162,7 @@ def test_old_files_without_prefix_with_masks_and_with_a_copied_head_load(changed
         ("config.json", "[]", "config.json holds no JSON object; copy it again"),
         ("tokenizer.json", None, "no tokenizer in .*; name its tokenizer.json with --tokenizer"),
         ("tokenizer.json", "{}", "is no tokenizer: .*; give the tokenizer.json of this model"),
+        ("tokenizer.json", PANICKING_TOKENIZER, "is no tokenizer: PanicException: .*; give the tokenizer.json"),
         ("model.safetensors", None, "has neither model.safetensors nor model.safetensors.index.json"),
         ("model.safetensors", "damaged", "cannot read weights .*; copy the file again"),
     ],
