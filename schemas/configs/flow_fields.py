@@ -6,14 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["MAYBE_PLACE_PATTERN", "FlowParameters", "Place", "RunnerParameters", "at"]
+__all__ = ["FlowParameters", "MaybePlace", "Place", "RunnerParameters", "at"]
 
 # Without blanks at the ends, where a pasted path often has them.
 _PLACE_PATTERN = r"^\S(.*\S)?$"
-MAYBE_PLACE_PATTERN = r"^(\S(.*\S)?)?$"
+_MAYBE_PLACE_PATTERN = r"^(\S(.*\S)?)?$"
 _TOML_PATTERN = r"^(\S.*\.toml)?$"
 
 Place = Annotated[str, Field(min_length=1, pattern=_PLACE_PATTERN)]
+MaybePlace = Annotated[str, Field(pattern=_MAYBE_PLACE_PATTERN)]
 
 
 def at(position: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from schemas.configs.flow_fields import MAYBE_PLACE_PATTERN, FlowParameters, Place, RunnerParameters, at
+from schemas.configs.flow_fields import FlowParameters, MaybePlace, Place, RunnerParameters, at
 from schemas.configs.split import NAME_PATTERN, PARTITION_PATTERN
 
 __all__ = [
@@ -81,9 +81,8 @@ class CorpusBuildParameters(_BuildParameters):
     seed_urls: tuple[Place, ...] = Field(
         default=(), title="Seed URLs", description="Where a crawl starts, in place of inputs.", json_schema_extra=at(4)
     )
-    common_crawl: str = Field(
+    common_crawl: MaybePlace = Field(
         default="",
-        pattern=MAYBE_PLACE_PATTERN,
         title="Common Crawl",
         description="Base URL of Common Crawl, such as https://data.commoncrawl.org/, in place of inputs; the "
         "partition's name says which files of which snapshot.",
@@ -106,9 +105,8 @@ class PretrainParameters(FlowParameters):
         pattern=NAME_PATTERN,
         json_schema_extra=at(1),
     )
-    run: str = Field(
+    run: MaybePlace = Field(
         default="",
-        pattern=MAYBE_PLACE_PATTERN,
         title="Run",
         description="Folder of the run; empty: below runs/ of the corpus, named after plan and settings.",
         json_schema_extra=at(2),
@@ -129,30 +127,26 @@ class FinetuneParameters(FlowParameters):
     data: Place = Field(
         title="Training pairs", description='JSONL, one {"prompt", "answer"} a line.', json_schema_extra=at(2)
     )
-    test: str = Field(
+    test: MaybePlace = Field(
         default="",
-        pattern=MAYBE_PLACE_PATTERN,
         title="Test pairs",
         description="JSONL of pairs that are answered before and after; empty: none.",
         json_schema_extra=at(3),
     )
-    validation: str = Field(
+    validation: MaybePlace = Field(
         default="",
-        pattern=MAYBE_PLACE_PATTERN,
         title="Validation pairs",
         description="JSONL of pairs whose loss is taken on the way; the best weights are kept. Empty: none.",
         json_schema_extra=at(4),
     )
-    suite: str = Field(
+    suite: MaybePlace = Field(
         default="",
-        pattern=MAYBE_PLACE_PATTERN,
         title="Suite",
         description="File of tasks that are scored before and after, TOML; empty: none.",
         json_schema_extra=at(5),
     )
-    out: str = Field(
+    out: MaybePlace = Field(
         default="",
-        pattern=MAYBE_PLACE_PATTERN,
         title="New run",
         description="Folder of the new run; empty: below runs/ of the corpus, named after what it comes from.",
         json_schema_extra=at(6),
@@ -162,9 +156,8 @@ class FinetuneParameters(FlowParameters):
 class PipelineParameters(CorpusBuildParameters):
     """The whole chain: corpus, pretraining, evaluation, fine-tuning, report."""
 
-    report: str = Field(
+    report: MaybePlace = Field(
         default="",
-        pattern=MAYBE_PLACE_PATTERN,
         title="Report",
         description="File of the report; empty: report.html in the corpus.",
         json_schema_extra=at(82),

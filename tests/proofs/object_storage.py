@@ -14,7 +14,6 @@ import platform
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import boto3
 from fault_proxy import FaultProxy, fault_proxy
 from flink_chain import STAGES, Cluster, digest, has_java, require, stage_command, write_pages
+from processes import looking_on
 from s3_server import s3_environment, s3_server
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -71,19 +71,9 @@ class Watcher:
 @contextmanager
 def watched(endpoint: str) -> Iterator[Watcher]:
     """A watcher that looks while the body runs."""
-    watcher, over = Watcher(endpoint), threading.Event()
-
-    def go_on() -> None:
-        while not over.wait(0.2):
-            watcher.look()
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
+    watcher = Watcher(endpoint)
+    with looking_on(watcher.look, 0.2):
         yield watcher
-    finally:
-        over.set()
-        thread.join()
 
 
 @dataclass

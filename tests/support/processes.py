@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import os
 import resource
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,24 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
         # A server that is asked a hundred times a second has no time for what is waited for.
         pause = min(_LONGEST_PAUSE_SECONDS, 1.3 * pause)
     return found
+
+
+@contextmanager
+def looking_on(look: Callable[[], Any], seconds: float) -> Iterator[None]:
+    """Call `look` every so many seconds, in a thread, while the body runs."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def alive(process: int | psutil.Process) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import psutil
 from prefect_services import Services
-from processes import command_of
+from processes import command_of, looking_on
 
 __all__ = ["MemoryWatch", "draw", "watch_memory"]
 
@@ -62,19 +61,9 @@ class MemoryWatch:
 @contextmanager
 def watch_memory(services: Services) -> Iterator[MemoryWatch]:
     """Look while the body runs."""
-    watch, over = MemoryWatch(services), threading.Event()
-
-    def go_on() -> None:
-        while not over.wait(_LOOK_SECONDS):
-            watch.look()
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
+    watch = MemoryWatch(services)
+    with looking_on(watch.look, _LOOK_SECONDS):
         yield watch
-    finally:
-        over.set()
-        thread.join()
 
 
 def draw(watch: MemoryWatch, path: Path) -> None:
@@ -91,5 +80,5 @@ def draw(watch: MemoryWatch, path: Path) -> None:
         axes.axvline(minute, color="0.75", linewidth=0.6, zorder=0, label=None if number else "something is killed")
     axes.set(xlabel="minutes", ylabel="resident memory, MB", ylim=(0, None), title="Server and worker during the soak")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False, loc="center right")
     picture.savefig(path, dpi=110)

@@ -134,7 +134,10 @@ def test_a_signal_ends_a_run_and_its_busy_workers_within_seconds(
         workers = wait_until(lambda: two_of(below), "two workers")
         asked = time.monotonic()
         run.send_signal(number)  # to it alone, as a supervisor does; a terminal tells its workers too
-        _, told = run.communicate(timeout=60)
+        try:
+            _, told = run.communicate(timeout=60)
+        finally:
+            run.kill()
     assert run.returncode == 128 + number
     assert time.monotonic() - asked < 15
     assert not any(map(alive, workers))
